@@ -1,0 +1,1 @@
+"""Leaf package: the standard library only, and no word of the clinic."""

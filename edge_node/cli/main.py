@@ -1,0 +1,118 @@
+"""The `edge-node` command: options before or after the verb, errors as sentences, exit codes as in the contract."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edge_node import __version__
+from edge_node.base.errors import EdgeError, ExitCode
+from edge_node.config.load import load
+from edge_node.config.schema import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_CONFIG = Path("/etc/edge-node/edge-node.toml")
+
+
+@dataclass
+class Where:
+    """Which configuration a command speaks of: --config, --home, the environment, or the system's."""
+
+    config: Path | None = None
+    home: Path | None = None
+
+    def path(self) -> Path:
+        if self.config is not None:
+            return self.config
+        if self.home is not None:
+            return self.home / "edge-node.toml"
+        return Path(os.environ.get("EDGE_NODE_CONFIG", DEFAULT_CONFIG))
+
+    def load(self) -> Config:
+        """Raises ConfigError."""
+        return load(self.path(), home=self.home.resolve() if self.home and not self.config else None)
+
+    def arguments(self) -> list[str]:
+        """The options that make another `edge-node` speak of the same configuration."""
+        if self.home is not None and self.config is None:
+            return ["--home", str(self.home.resolve())]
+        return ["--config", str(self.path().resolve())]
+
+
+def where_options(command: F) -> F:
+    """--config and --home on a command; they override those given before the verb."""
+
+    def remember(attribute: str) -> Callable[[click.Context, click.Parameter, Path | None], None]:
+        def callback(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+            if value is not None:
+                setattr(ctx.ensure_object(Where), attribute, value)
+
+        return callback
+
+    path = click.Path(path_type=Path)
+    for name, attribute, text in (
+        ("--home", "home", "Folder that holds configuration and data."),
+        ("--config", "config", "Configuration file."),
+    ):
+        command = click.option(
+            name, type=path, expose_value=False, is_eager=True, callback=remember(attribute), help=text
+        )(command)
+    return command
+
+
+def run_as_owner(config: Config) -> None:
+    """Root becomes the owner of the state folder before it touches what lies there, so that no file of root's stays.
+
+    Re-executes the same command; returns when there is nothing to change.
+    """
+    try:
+        owner = config.node.state_dir.stat()
+    except FileNotFoundError:
+        return
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    os.setgroups([owner.st_gid])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+    os.execv(sys.executable, [sys.executable, "-m", "edge_node", *sys.argv[1:]])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@where_options
+@click.version_option(__version__, prog_name="edge-node")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """The edge node of a clinic: HIS on SQLite, replicas, lines."""
+    ctx.ensure_object(Where)
+
+
+def _add_commands() -> None:
+    from edge_node.cli import config, db, node, replica, user
+
+    for module in (node, config, db, replica, user):
+        for command in module.COMMANDS:
+            cli.add_command(command)
+
+
+def main() -> None:
+    """Run a command; an EdgeError ends as its sentence and its exit code, a bug shows its traceback."""
+    _add_commands()
+    try:
+        cli.main(prog_name="edge-node", standalone_mode=False)
+    except EdgeError as error:
+        click.echo(error.render(), err=True)
+        sys.exit(int(error.exit_code))
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(int(ExitCode.USAGE))
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)

@@ -1,0 +1,62 @@
+"""What the views work with: the application's parts, a reading connection per thread, and the writing thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+from flask import current_app
+
+from edge_node.base.clock import Clock
+from edge_node.his.cipher import Cipher
+from edge_node.status import NodeStatus
+from edge_node.store.connection import Connection, connect_reader
+from edge_node.store.writer import Writer
+
+T = TypeVar("T")
+EXTENSION = "edge_his"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HisContext:
+    """Everything that the composition root hands to the HIS. `node_status` reads the status files when called."""
+
+    db_path: Path
+    writer: Writer
+    clock: Clock
+    node_status: Callable[[], NodeStatus]
+    cipher: Cipher
+    clinic_name: str
+    node_code: str
+    epoch: int
+    language: str
+    idle_lock_s: float
+    _readers: threading.local = field(default_factory=threading.local)
+
+    def reader(self) -> Connection:
+        """This thread's reading connection."""
+        conn = getattr(self._readers, "conn", None)
+        if conn is None:
+            conn = self._readers.conn = connect_reader(self.db_path)
+        return cast(Connection, conn)
+
+
+def context() -> HisContext:
+    """The context of the application that serves this request."""
+    return cast(HisContext, current_app.extensions[EXTENSION])
+
+
+def reader() -> Connection:
+    """A reading connection for this request; it never writes."""
+    return context().reader()
+
+
+def write(work: Callable[[Connection], T]) -> T:
+    """Do one piece of work in the writing thread; returns after the COMMIT.
+
+    The work runs in a SAVEPOINT of its own: what it raises undoes it alone and is raised here.
+    """
+    return context().writer.submit(work)

@@ -1,0 +1,1 @@
+"""The data layer: knows SQL, knows no web."""

@@ -1,0 +1,133 @@
+"""The clinical schema. Append-only: a migration that has been released is never edited.
+
+All tables are STRICT; times are UTC milliseconds (`*_at`), dates are ISO text in the clinic's own time zone, identities
+are ULIDs made on the node. What order things happened in is told by sequences, never by a ULID.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+MIGRATIONS = Migrations("his")
+
+FIRST_SLICE = """
+CREATE TABLE sequence_block (
+    name TEXT NOT NULL, epoch INTEGER NOT NULL, next INTEGER NOT NULL,
+    PRIMARY KEY (name, epoch)
+) STRICT;
+
+CREATE TABLE department (
+    id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, mark TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL, name_en TEXT NOT NULL, rank INTEGER NOT NULL, active INTEGER NOT NULL DEFAULT 1
+) STRICT;
+
+CREATE TABLE staff (
+    id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL, title TEXT NOT NULL DEFAULT '',
+    department_id TEXT REFERENCES department(id),
+    password_hash TEXT NOT NULL, must_change INTEGER NOT NULL, locked_until INTEGER,
+    active INTEGER NOT NULL DEFAULT 1, created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE staff_role (
+    staff_id TEXT NOT NULL REFERENCES staff(id),
+    role TEXT NOT NULL CHECK (role IN ('registrar','nurse','doctor','pharmacist','cashier','manager','admin')),
+    PRIMARY KEY (staff_id, role)
+) STRICT;
+
+-- id_hash is SHA-256 of the random id in the cookie: whoever reads a copy of the database cannot take a session over.
+CREATE TABLE session (
+    id_hash BLOB PRIMARY KEY, staff_id TEXT NOT NULL REFERENCES staff(id), station TEXT NOT NULL,
+    address TEXT NOT NULL, created_at INTEGER NOT NULL, last_seen_at INTEGER NOT NULL, revoked_at INTEGER
+) STRICT;
+
+CREATE TABLE login_attempt (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, code TEXT NOT NULL, address TEXT NOT NULL, ok INTEGER NOT NULL
+) STRICT;
+CREATE INDEX login_attempt_by_code ON login_attempt(code, at);
+CREATE INDEX login_attempt_by_address ON login_attempt(address, at);
+
+CREATE TABLE patient (
+    id TEXT PRIMARY KEY, mrn TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+    sex INTEGER NOT NULL CHECK (sex IN (0, 1, 2, 9)),
+    birth_date TEXT NOT NULL, phone TEXT NOT NULL DEFAULT '',
+    id_type TEXT NOT NULL, id_number_sealed BLOB, id_number_digest BLOB, id_number_masked TEXT NOT NULL DEFAULT '',
+    address TEXT NOT NULL DEFAULT '',
+    version INTEGER NOT NULL DEFAULT 1,
+    created_at INTEGER NOT NULL, created_by TEXT NOT NULL REFERENCES staff(id), updated_at INTEGER NOT NULL,
+    CHECK ((id_number_sealed IS NULL) = (id_number_digest IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX patient_by_id_number ON patient(id_type, id_number_digest) WHERE id_number_digest IS NOT NULL;
+CREATE INDEX patient_by_phone ON patient(phone) WHERE phone <> '';
+CREATE INDEX patient_by_name ON patient(name);
+
+-- One row per reading of a name: its initials (syq) and its full spelling (shanyaqin).
+CREATE TABLE patient_pinyin (
+    key TEXT NOT NULL, patient_id TEXT NOT NULL REFERENCES patient(id),
+    PRIMARY KEY (key, patient_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX patient_pinyin_by_patient ON patient_pinyin(patient_id);
+
+CREATE TABLE registration (
+    id TEXT PRIMARY KEY, visit_no TEXT NOT NULL UNIQUE, patient_id TEXT NOT NULL REFERENCES patient(id),
+    department_id TEXT NOT NULL REFERENCES department(id), doctor_id TEXT REFERENCES staff(id),
+    kind TEXT NOT NULL CHECK (kind IN ('first', 'return')),
+    queue_date TEXT NOT NULL, queue_no INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('waiting', 'with_doctor', 'done', 'cancelled')),
+    mode TEXT NOT NULL, registered_at INTEGER NOT NULL, registered_by TEXT NOT NULL REFERENCES staff(id),
+    UNIQUE (queue_date, department_id, queue_no)
+) STRICT;
+CREATE INDEX registration_by_patient ON registration(patient_id, registered_at);
+
+CREATE TABLE encounter (
+    id TEXT PRIMARY KEY, registration_id TEXT NOT NULL UNIQUE REFERENCES registration(id),
+    patient_id TEXT NOT NULL REFERENCES patient(id), doctor_id TEXT NOT NULL REFERENCES staff(id),
+    started_at INTEGER NOT NULL, ended_at INTEGER
+) STRICT;
+CREATE INDEX encounter_by_patient ON encounter(patient_id, started_at);
+
+CREATE TABLE note_draft (
+    encounter_id TEXT PRIMARY KEY REFERENCES encounter(id), revision INTEGER NOT NULL,
+    body TEXT NOT NULL, saved_at INTEGER NOT NULL, saved_by TEXT NOT NULL REFERENCES staff(id)
+) STRICT;
+
+-- A signed note is never changed: an amendment is the next version, with its reason.
+CREATE TABLE note_version (
+    encounter_id TEXT NOT NULL REFERENCES encounter(id), n INTEGER NOT NULL,
+    body TEXT NOT NULL, author_id TEXT NOT NULL REFERENCES staff(id), signed_at INTEGER NOT NULL,
+    clock_state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', mode TEXT NOT NULL,
+    previous_hash BLOB NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (encounter_id, n)
+) STRICT;
+CREATE TRIGGER note_version_kept BEFORE UPDATE ON note_version BEGIN SELECT RAISE(ABORT, 'a signed note is never changed'); END;
+CREATE TRIGGER note_version_kept_too BEFORE DELETE ON note_version BEGIN SELECT RAISE(ABORT, 'a signed note is never deleted'); END;
+
+CREATE TABLE diagnosis (
+    encounter_id TEXT NOT NULL, n INTEGER NOT NULL, rank INTEGER NOT NULL,
+    code TEXT NOT NULL, name TEXT NOT NULL,
+    PRIMARY KEY (encounter_id, n, rank),
+    FOREIGN KEY (encounter_id, n) REFERENCES note_version(encounter_id, n)
+) STRICT;
+
+CREATE TABLE icd (
+    code TEXT PRIMARY KEY, name TEXT NOT NULL, name_en TEXT NOT NULL, initials TEXT NOT NULL
+) STRICT;
+CREATE INDEX icd_by_initials ON icd(initials);
+
+-- The answer to a form that was posted already: a second click finds the first one's result.
+CREATE TABLE request_key (token TEXT PRIMARY KEY, result TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+
+CREATE TABLE audit_log (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, clock_state TEXT NOT NULL,
+    staff_id TEXT, station TEXT NOT NULL, address TEXT NOT NULL,
+    action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL,
+    previous_hash BLOB NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER audit_log_kept BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
+CREATE TRIGGER audit_log_kept_too BEFORE DELETE ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is never deleted'); END;
+"""
+
+
+@MIGRATIONS()
+def m0001_first_slice(db: Database) -> None:
+    """Staff, patients, queue, encounters with signed notes, and the traces of who did what."""
+    db.conn.executescript(FIRST_SLICE)

@@ -1,0 +1,1 @@
+"""Metrics and reports. Depends on nothing of ours; is handed values."""
