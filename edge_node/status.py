@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_node import __version__
-from edge_node.base.clock import Clock, ClockState, boot_id, parse_utc
+from edge_node.base.clock import Clock, ClockState, boot_id, clock_state, parse_utc
 from edge_node.base.errors import ExitCode
 from edge_node.base.files import ServiceStatus, read_status
 
@@ -121,8 +121,12 @@ PROBLEM_EXITS: Mapping[str, ExitCode] = {
 
 NO_REPLICA: Mapping[str, Any] = {"litestream": "stopped", "txid": 0, "captured_at": None, "destinations": []}
 NO_OUTBOX: Mapping[str, Any] = {
-    "queued": 0, "waiting": 0, "dead": 0, "oldest_queued_at": None, "paused_upstreams": [],
-}  # fmt: skip
+    "queued": 0,
+    "waiting": 0,
+    "dead": 0,
+    "oldest_queued_at": None,
+    "paused_upstreams": [],
+}
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
@@ -143,9 +147,15 @@ def read_node_status(
     files = {name: read_status(run_dir, name) for name in SERVICES}
     free = disk_free(state_dir)
     return judge(
-        node_id=node_id, files=files, rpo_limits_s=rpo_limits_s, now=clock.boottime(), wall_ms=clock.wall_ms(),
-        this_boot=boot_id(), synchronised=synchronised, disk_free_bytes=free,
-    )  # fmt: skip
+        node_id=node_id,
+        files=files,
+        rpo_limits_s=rpo_limits_s,
+        now=clock.boottime(),
+        wall_ms=clock.wall_ms(),
+        this_boot=boot_id(),
+        synchronised=synchronised,
+        disk_free_bytes=free,
+    )
 
 
 def judge(
@@ -160,8 +170,6 @@ def judge(
     disk_free_bytes: int | None,
 ) -> NodeStatus:
     """Status files and the time in, the whole node out; pure. `now` is boot time in seconds."""
-    from edge_node.base.clock import clock_state
-
     services = {name: _service_state(file, now, this_boot) for name, file in files.items()}
     newest = max(
         (parse_utc(file.written_at) for file in files.values() if file and file.boot_id != this_boot), default=None

@@ -28,7 +28,7 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o640) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -120,7 +120,7 @@ class StatusFile:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
         with os.fdopen(handle, "wb") as file:
             file.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
-        os.replace(beside, self.path)
+        beside.replace(self.path)
 
 
 def read_status(run_dir: Path, service: str) -> ServiceStatus | None:

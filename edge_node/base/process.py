@@ -64,9 +64,15 @@ def run(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None 
     """Run a program to its end. Raises ProgramMissing or ProgramTimedOut; a non-zero exit is the caller's to judge."""
     try:
         done = subprocess.run(
-            tuple(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=timeout_s, env=dict(clean_environment() if env is None else env), check=False,
-        )  # fmt: skip
+            tuple(argv),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env=dict(clean_environment() if env is None else env),
+            check=False,
+        )
     except FileNotFoundError as error:
         raise ProgramMissing(argv[0]) from error
     except subprocess.TimeoutExpired as error:
@@ -91,10 +97,16 @@ def spawn(
     """
     try:
         child = subprocess.Popen(
-            tuple(argv), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if stderr is not None else None,
-            stderr=stderr, env=dict(clean_environment() if env is None else env), process_group=0,
-            umask=umask, pass_fds=tuple(pass_fds), cwd=cwd,
-        )  # fmt: skip
+            tuple(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if stderr is not None else None,
+            stderr=stderr,
+            env=dict(clean_environment() if env is None else env),
+            process_group=0,
+            umask=umask,
+            pass_fds=tuple(pass_fds),
+            cwd=cwd,
+        )
     except FileNotFoundError as error:
         raise ProgramMissing(argv[0]) from error
     try:
@@ -108,10 +120,8 @@ def stop(child: subprocess.Popen[bytes], *, grace_s: float) -> int:
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            pass
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     return child.wait()

@@ -34,9 +34,12 @@ BUSY_TIMEOUT_MS = 10_000
 
 def _open(path: Path, mode: str) -> Connection:
     conn = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False,
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
         timeout=BUSY_TIMEOUT_MS / 1000,
-    )  # fmt: skip
+    )
     conn.row_factory = Row
     return conn
 
@@ -45,7 +48,7 @@ def _missing(path: Path) -> StoreError:
     return StoreError(
         "db-missing",
         f"there is no database at {path}",
-        context="a missing database is never created in passing: it would replicate emptiness over the clinic's history",
+        context="a missing database is never created in passing: an empty one would replicate over the clinic's history",
         hint="edge-node db ensure restores it from a replica; edge-node init makes the first one",
     )
 

@@ -98,8 +98,10 @@ CREATE TABLE note_version (
     previous_hash BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (encounter_id, n)
 ) STRICT;
-CREATE TRIGGER note_version_kept BEFORE UPDATE ON note_version BEGIN SELECT RAISE(ABORT, 'a signed note is never changed'); END;
-CREATE TRIGGER note_version_kept_too BEFORE DELETE ON note_version BEGIN SELECT RAISE(ABORT, 'a signed note is never deleted'); END;
+CREATE TRIGGER note_version_kept BEFORE UPDATE ON note_version
+    BEGIN SELECT RAISE(ABORT, 'a signed note is never changed'); END;
+CREATE TRIGGER note_version_kept_too BEFORE DELETE ON note_version
+    BEGIN SELECT RAISE(ABORT, 'a signed note is never deleted'); END;
 
 CREATE TABLE diagnosis (
     encounter_id TEXT NOT NULL, n INTEGER NOT NULL, rank INTEGER NOT NULL,
@@ -122,8 +124,10 @@ CREATE TABLE audit_log (
     action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL,
     previous_hash BLOB NOT NULL, hash BLOB NOT NULL
 ) STRICT;
-CREATE TRIGGER audit_log_kept BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
-CREATE TRIGGER audit_log_kept_too BEFORE DELETE ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is never deleted'); END;
+CREATE TRIGGER audit_log_kept BEFORE UPDATE ON audit_log
+    BEGIN SELECT RAISE(ABORT, 'the audit log is never changed'); END;
+CREATE TRIGGER audit_log_kept_too BEFORE DELETE ON audit_log
+    BEGIN SELECT RAISE(ABORT, 'the audit log is never deleted'); END;
 """
 
 
