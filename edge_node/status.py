@@ -186,14 +186,14 @@ def judge(
         *([Reason(code="clock-suspect", args={"wall_ms": wall_ms})] if clock is ClockState.SUSPECT else []),
         *_disk_problems(disk_free_bytes),
         *_his_problems(files.get("his")),
-        *_replica_problems(replica, rpo_limits_s, running=services.get("replica") is ServiceState.OK),
+        *(_replica_problems(replica_file, rpo_limits_s) if services.get("replica") is ServiceState.OK else []),
     ]
     return NodeStatus(
         node_id=node_id,
         epoch=int(replica_file.state.get("epoch", 1)) if replica_file else 1,
         superseded_by=replica_file.state.get("superseded_by") if replica_file else None,
         mode=Mode.ONLINE,
-        mode_since=None,
+        mode_since=min((file.started_at for file in files.values() if file), default=None),
         mode_reason=Reason(code="no-lines"),
         posture=Posture.ONLINE,
         exercise=False,
@@ -235,16 +235,15 @@ def _his_problems(file: ServiceStatus | None) -> list[Reason]:
     return [Reason(code="his-cannot-write", args={"why": file.state.get("write_error", "")})]
 
 
-def _replica_problems(replica: Mapping[str, Any], rpo_limits_s: Mapping[str, float], *, running: bool) -> list[Reason]:
-    if not running:
-        return []
-    problems = [Reason(code=problem["code"], args=problem.get("args", {})) for problem in replica.get("problems", ())]
-    if replica["litestream"] != "running":
-        problems.append(Reason(code="litestream-down", args={"state": replica["litestream"]}))
-    for destination in replica["destinations"]:
-        name, state, rpo = destination["name"], destination["state"], destination.get("rpo_s")
-        if state in ("unreachable", "refused"):
-            problems.append(Reason(code=f"destination-{state}", args={"destination": name}))
+def _replica_problems(file: ServiceStatus | None, rpo_limits_s: Mapping[str, float]) -> list[Reason]:
+    state = file.state if file else NO_REPLICA
+    problems = [Reason(code=problem["code"], args=problem.get("args", {})) for problem in state.get("problems", ())]
+    if state["litestream"] != "running":
+        problems.append(Reason(code="litestream-down", args={"state": state["litestream"]}))
+    for destination in state["destinations"]:
+        name, copy, rpo = destination["name"], destination["state"], destination.get("rpo_s")
+        if copy in ("unreachable", "refused"):
+            problems.append(Reason(code=f"destination-{copy}", args={"destination": name}))
         elif rpo is not None and rpo > rpo_limits_s.get(name, float("inf")):
             problems.append(
                 Reason(code="rpo-exceeded", args={"destination": name, "rpo_s": rpo, "limit_s": rpo_limits_s[name]})

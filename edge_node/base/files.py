@@ -80,6 +80,7 @@ class ServiceStatus:
     service: str
     pid: int
     boot_id: str
+    started_at: str
     written_at: str
     boottime: float
     every_s: float
@@ -98,18 +99,22 @@ class StatusFile:
         self.path = run_dir / service / "status.json"
         self._service = service
         self._every_s = every_s
+        self._started_at: str | None = None
 
     def write(self, state: Mapping[str, Any], clock: Clock, *, stopped: bool = False) -> None:
         """Write the state now. `stopped` is for the last write of an orderly stop; the file stays as evidence.
 
         No fsync: the folder is in memory (tmpfs), and after a boot the file is stale by its boot id anyway.
         """
+        now = utc_text(clock.wall_ms())
+        self._started_at = self._started_at or now
         document = {
             "schema": STATUS_SCHEMA,
             "service": self._service,
             "pid": os.getpid(),
             "boot_id": boot_id(),
-            "written_at": utc_text(clock.wall_ms()),
+            "started_at": self._started_at,
+            "written_at": now,
             "boottime": round(clock.boottime(), 3),
             "every_s": self._every_s,
             "stopped": stopped,
@@ -131,6 +136,7 @@ def read_status(run_dir: Path, service: str) -> ServiceStatus | None:
             service=service,
             pid=int(raw["pid"]),
             boot_id=str(raw["boot_id"]),
+            started_at=str(raw["started_at"]),
             written_at=str(raw["written_at"]),
             boottime=float(raw["boottime"]),
             every_s=float(raw["every_s"]),

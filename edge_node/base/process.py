@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -125,3 +126,21 @@ def stop(child: subprocess.Popen[bytes], *, grace_s: float) -> int:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     return child.wait()
+
+
+# prctl(2): the signal that this process gets when the thread that started it ends.
+_PR_SET_PDEATHSIG = 1
+PARENT_VARIABLE = "EDGE_NODE_PARENT"
+
+
+def die_with_parent() -> None:
+    """Where a parent of ours announced itself, ask the kernel for SIGTERM at its death, so that nothing is left behind.
+
+    The parent sets PARENT_VARIABLE to its pid; if it is gone already, this process ends at once.
+    """
+    expected = os.environ.get(PARENT_VARIABLE)
+    if expected is None:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(expected):
+        raise SystemExit(0)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge_node.base import files
+from edge_node.base.clock import boot_id
+from tests.support.clock import FakeClock
+
+
+def test_atomic_write_replaces_whole_and_sets_the_mode(tmp_path: Path) -> None:
+    target = tmp_path / "orders.json"
+    target.write_text("old")
+    files.atomic_write(target, b"new", mode=0o600)
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "orders.json"
+    target.write_text("old")
+    with pytest.raises(TypeError):
+        files.atomic_write(target, "not bytes")  # type: ignore[arg-type]
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "transitions.jsonl"
+    with path.open("ab") as file:
+        files.append_line(file, {"seq": 1})
+        files.append_line(file, {"seq": 2})
+        file.write(b'{"seq": 3')
+    assert [line["seq"] for line in files.read_lines(path)] == [1, 2]
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "db.lock"
+    with files.file_lock(path), pytest.raises(BlockingIOError), files.file_lock(path, wait=False):
+        pass
+    with files.file_lock(path, wait=False):
+        pass
+
+
+class TestStatusFile:
+    def write(self, tmp_path: Path, clock: FakeClock, *, stopped: bool = False) -> files.ServiceStatus:
+        files.StatusFile(tmp_path, "his", every_s=2.0).write({"writable": True}, clock, stopped=stopped)
+        status = files.read_status(tmp_path, "his")
+        assert status is not None
+        return status
+
+    def test_what_is_written_is_read(self, tmp_path: Path) -> None:
+        status = self.write(tmp_path, FakeClock())
+        assert status.state == {"writable": True}
+        assert status.written_at == status.started_at == "2026-11-18T11:06:40.000Z"
+        assert not status.stopped
+
+    @pytest.mark.parametrize("age_s, stale", [(0.0, False), (5.9, False), (6.1, True)])
+    def test_it_is_believed_for_three_ticks(self, tmp_path: Path, age_s: float, stale: bool) -> None:
+        clock = FakeClock()
+        status = self.write(tmp_path, clock)
+        clock.advance(age_s)
+        assert status.is_stale(clock.boottime(), this_boot=boot_id()) is stale
+
+    def test_a_file_of_another_boot_is_stale_however_young(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        assert self.write(tmp_path, clock).is_stale(clock.boottime(), this_boot="another")
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": 1}', b'{"pid": "x"}'])
+    def test_what_is_not_ours_is_nothing(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "his").mkdir()
+        (tmp_path / "his/status.json").write_bytes(content)
+        assert files.read_status(tmp_path, "his") is None
+
+    def test_the_start_is_kept_over_ticks(self, tmp_path: Path) -> None:
+        clock, file = FakeClock(), files.StatusFile(tmp_path, "his", every_s=2.0)
+        file.write({}, clock)
+        clock.advance(60)
+        file.write({}, clock)
+        document = json.loads(file.path.read_bytes())
+        assert (document["started_at"], document["written_at"]) == (
+            "2026-11-18T11:06:40.000Z",
+            "2026-11-18T11:07:40.000Z",
+        )
