@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_node import __version__
-from edge_node.base.clock import Clock, ClockState, boot_id, clock_state, parse_utc
+from edge_node.base.clock import Clock, ClockState, boot_id, clock_state, kernel_synchronised, parse_utc
 from edge_node.base.errors import ExitCode
-from edge_node.base.files import ServiceStatus, read_status
+from edge_node.base.files import ServiceStatus, disk_free_bytes, read_status
+from edge_node.config.schema import Config
 
 # The services that exist; the list grows with the program.
 SERVICES = ("his", "replica", "monitor")
@@ -131,6 +132,24 @@ NO_OUTBOX: Mapping[str, Any] = {
 
 def _reason(reason: Reason) -> dict[str, Any]:
     return {"code": reason.code, "args": dict(reason.args)}
+
+
+def status_reader(config: Config, clock: Clock) -> Callable[[], NodeStatus]:
+    """A function that reads every status file of this node when it is called."""
+    limits = {destination.name: destination.rpo_limit_s for destination in config.replica.destination}
+
+    def read() -> NodeStatus:
+        return read_node_status(
+            node_id=config.node.id,
+            run_dir=config.node.run_dir,
+            state_dir=config.node.state_dir,
+            rpo_limits_s=limits,
+            clock=clock,
+            synchronised=kernel_synchronised(),
+            disk_free=disk_free_bytes,
+        )
+
+    return read
 
 
 def read_node_status(

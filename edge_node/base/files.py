@@ -145,3 +145,12 @@ def read_status(run_dir: Path, service: str) -> ServiceStatus | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def disk_free_bytes(path: Path) -> int | None:
+    """Bytes that an ordinary user may still write on the file system of `path`; None where it cannot be asked."""
+    try:
+        room = os.statvfs(path)
+    except OSError:
+        return None
+    return room.f_bavail * room.f_frsize

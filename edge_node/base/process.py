@@ -61,7 +61,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **(extra or {})}
 
 
-def run(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None) -> Completed:
+def run(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None = None, umask: int = -1) -> Completed:
     """Run a program to its end. Raises ProgramMissing or ProgramTimedOut; a non-zero exit is the caller's to judge."""
     try:
         done = subprocess.run(
@@ -72,6 +72,7 @@ def run(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str] | None 
             errors="replace",
             timeout=timeout_s,
             env=dict(clean_environment() if env is None else env),
+            umask=umask,
             check=False,
         )
     except FileNotFoundError as error:

@@ -1,3 +1,133 @@
-"""stub"""
+"""The node itself: init, up, run, status, doctor."""
 
-COMMANDS = ()
+from __future__ import annotations
+
+import importlib
+import socket
+
+import click
+
+from edge_node import __version__
+from edge_node.base.clock import SystemClock
+from edge_node.base.errors import ServiceError
+from edge_node.base.files import file_lock
+from edge_node.base.process import die_with_parent
+from edge_node.cli.doctor import doctor
+from edge_node.cli.init import TRAINING_ID, TRAINING_NAME, FirstStart, first_start, init, tell
+from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.output import answer, talk
+from edge_node.cli.status import status
+from edge_node.config.schema import Config
+from edge_node.config.values import Endpoint, parse_endpoint
+from edge_node.status import SERVICES, ServiceState, status_reader
+from edge_node.store.databases import DATABASES, db_path
+
+
+@click.command()
+@click.argument("service", type=click.Choice(SERVICES))
+@click.option("--listen", help="Address and port instead of the configured ones (his and monitor).")
+@where_options
+@click.pass_obj
+def run(where: Where, service: str, listen: str | None) -> None:
+    """One service in the foreground, as its unit starts it."""
+    die_with_parent()
+    config = where.load()
+    run_as_owner(config)
+    if listen:
+        config = listening(config, service, listen)
+    importlib.import_module(f"edge_node.services.{service}").run(config)
+
+
+def listening(config: Config, service: str, listen: str) -> Config:
+    """The configuration with another address for `his` or `monitor`."""
+    if service not in ("his", "monitor"):
+        raise click.UsageError(f"{service} listens nowhere")
+    section = getattr(config, service).model_copy(update={"listen": parse_endpoint(listen)})
+    return config.model_copy(update={service: section})
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65534), help="Serve pages on this port and metrics on the next.")
+@where_options
+@click.pass_obj
+def up(where: Where, port: int | None) -> None:
+    """All services in the foreground, until Ctrl-C; the first start makes a training clinic."""
+    from edge_node.services.up import Foreground
+
+    first = _first_start_if_none(where)
+    config = where.load()
+    run_as_owner(config)
+    if port is not None:
+        config = listening(config, "his", str(Endpoint(config.his.listen.host, port)))
+        config = listening(config, "monitor", str(Endpoint(config.monitor.listen.host, port + 1)))
+    try:
+        with file_lock(config.node.state_dir / "up.lock", wait=False):
+            for endpoint in (config.his.listen, config.monitor.listen):
+                _refuse_taken_port(endpoint)
+            answer(f"edge-node {__version__}   {config.node.name}   {config.node.state_dir}")
+            if first is not None:
+                tell(first)
+            common = where.arguments()
+            clock = SystemClock()
+            read = status_reader(config, clock)
+            foreground = Foreground(
+                arguments={
+                    "replica": common,
+                    "his": [*common, "--listen", str(config.his.listen)],
+                    "monitor": [*common, "--listen", str(config.monitor.listen)],
+                },
+                clock=clock,
+                is_ready=lambda: all(state is ServiceState.OK for state in read().services.values()),
+                on_ready=lambda: _tell_ready(config, where),
+            )
+            raise click.exceptions.Exit(foreground.run())
+    except BlockingIOError:
+        raise ServiceError(
+            "already-running",
+            f"another `edge-node up` runs in {config.node.state_dir}",
+            context=None,
+            hint="stop it first, or choose another folder with --home (EDGE_HOME= for make run)",
+        ) from None
+
+
+def _first_start_if_none(where: Where) -> FirstStart | None:
+    if where.config is not None or where.home is None:
+        return None
+    home = where.home.resolve()
+    if (home / "edge-node.toml").exists() and all(db_path(home, name).exists() for name in DATABASES):
+        return None
+    if (home / "edge-node.toml").exists() and any((home / "replica").glob("e*")):
+        return None  # lost databases of a clinic that ran: the services refuse and say what to do
+    talk(f"first start: making a training clinic in {home}")
+    return first_start(home, node_id=TRAINING_ID, name=TRAINING_NAME, admin="admin", training=True)
+
+
+def _refuse_taken_port(endpoint: Endpoint) -> None:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((endpoint.host, endpoint.port))
+        except OSError as error:
+            raise ServiceError(
+                "already-running",
+                f"{endpoint} cannot be listened on: {error.strerror}",
+                context="another program has this port" if error.errno == 98 else None,
+                hint="choose another: edge-node up --port N (PORT=N for make run)",
+            ) from error
+
+
+def _tell_ready(config: Config, where: Where) -> None:
+    scheme = "https" if config.his.tls else "http"
+    rows = (
+        ("pages", f"{scheme}://{config.his.listen}"),
+        ("metrics", f"http://{config.monitor.listen}/metrics"),
+        ("replica", str(config.replica.local)),
+        *((destination.name, destination.url) for destination in config.replica.destination),
+        ("status", f"edge-node status {' '.join(where.arguments())}"),
+    )
+    answer("\n".join(f"  {name:<10}{value}" for name, value in rows))
+    answer("ready; Ctrl-C stops everything")
+
+
+COMMANDS = (init, up, run, status, doctor)

@@ -13,8 +13,7 @@ from edge_node.base.units import spoken_duration
 from edge_node.cli.main import Where, where_options
 from edge_node.cli.output import answer, answer_json, table
 from edge_node.i18n import ENGLISH, reason_text, translate
-from edge_node.services.presence import status_reader
-from edge_node.status import NodeStatus, ServiceState
+from edge_node.status import NodeStatus, ServiceState, status_reader
 
 NONE = "-"
 

@@ -22,6 +22,7 @@ __all__ = [
     "IntegrityError",
     "OperationalError",
     "Row",
+    "close_keeping_wal",
     "connect",
     "connect_reader",
     "create",
@@ -48,7 +49,7 @@ def _missing(path: Path) -> StoreError:
     return StoreError(
         "db-missing",
         f"there is no database at {path}",
-        context="a missing database is never created in passing: an empty one would replicate over the clinic's history",
+        context="a missing database is never created in passing: an empty one would replicate over all history",
         hint="edge-node db ensure restores it from a replica; edge-node init makes the first one",
     )
 
@@ -89,6 +90,20 @@ def create(path: Path) -> Connection:
     conn = connect(path)
     conn.execute("PRAGMA journal_mode=WAL")
     return conn
+
+
+def close_keeping_wal(conn: Connection) -> None:
+    """Close a connection that wrote, without the checkpoint and the deletion of the WAL that the last close brings.
+
+    Litestream then goes on from where it was, instead of beginning with a file of the size of a snapshot. A reader that
+    is open meanwhile makes this close not the last one, and the last close of a reader leaves the WAL alone.
+    """
+    with contextlib.closing(conn):
+        (path,) = conn.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
+        with contextlib.closing(_open(Path(path), "ro")) as reader:
+            # Only a read takes the lock that tells others that somebody is here.
+            reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            conn.close()
 
 
 @contextlib.contextmanager

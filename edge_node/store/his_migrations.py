@@ -85,14 +85,16 @@ CREATE TABLE encounter (
 ) STRICT;
 CREATE INDEX encounter_by_patient ON encounter(patient_id, started_at);
 
+-- Every saved state of an unsigned note, so that each edit has its person and time; the highest revision is the draft.
 CREATE TABLE note_draft (
-    encounter_id TEXT PRIMARY KEY REFERENCES encounter(id), revision INTEGER NOT NULL,
-    body TEXT NOT NULL, saved_at INTEGER NOT NULL, saved_by TEXT NOT NULL REFERENCES staff(id)
+    encounter_id TEXT NOT NULL REFERENCES encounter(id), revision INTEGER NOT NULL,
+    body TEXT NOT NULL, saved_at INTEGER NOT NULL, saved_by TEXT NOT NULL REFERENCES staff(id),
+    PRIMARY KEY (encounter_id, revision)
 ) STRICT;
 
--- A signed note is never changed: an amendment is the next version, with its reason.
+-- A signed note is never changed: an amendment is the next version, with its reason. `revision` is the draft it signs.
 CREATE TABLE note_version (
-    encounter_id TEXT NOT NULL REFERENCES encounter(id), n INTEGER NOT NULL,
+    encounter_id TEXT NOT NULL REFERENCES encounter(id), n INTEGER NOT NULL, revision INTEGER NOT NULL,
     body TEXT NOT NULL, author_id TEXT NOT NULL REFERENCES staff(id), signed_at INTEGER NOT NULL,
     clock_state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', mode TEXT NOT NULL,
     previous_hash BLOB NOT NULL, hash BLOB NOT NULL,
@@ -134,4 +136,4 @@ CREATE TRIGGER audit_log_kept_too BEFORE DELETE ON audit_log
 @MIGRATIONS()
 def m0001_first_slice(db: Database) -> None:
     """Staff, patients, queue, encounters with signed notes, and the traces of who did what."""
-    db.conn.executescript(FIRST_SLICE)
+    db.executescript(FIRST_SLICE)

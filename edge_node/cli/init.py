@@ -1,0 +1,221 @@
+"""`edge-node init`: the one place where databases and keys are made out of nothing.
+
+Everything that can fail is tried before anything that cannot be repeated; the databases appear last, each whole by a
+rename, so that an interrupted init can simply be run again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pyrage
+
+from edge_node.base.clock import SystemClock
+from edge_node.base.errors import ConfigError, StoreError, UsageError
+from edge_node.base.files import atomic_write
+from edge_node.cli.main import Where, where_options
+from edge_node.cli.output import answer, table, talk
+from edge_node.config.load import load
+from edge_node.config.render import first_config
+from edge_node.config.schema import Config
+from edge_node.his import seed
+from edge_node.his.cipher import KEY_BYTES
+from edge_node.his.staff import queries as staff_queries
+from edge_node.his.staff.model import Role
+from edge_node.his.staff.passwords import first_password, hash_password
+from edge_node.store.connection import Connection, connect, transaction
+from edge_node.store.databases import DATABASES, db_path
+from edge_node.store.migrate import create_database
+
+TRAINING_ID, TRAINING_NAME = "training-0001", "西城门诊部（训练）"
+ASKED_BACK = 8
+STATE_FOLDERS = ("data", "credentials", "shipping", "orders", "reports", "copies")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstStart:
+    """What a person must be told once, since it is stored nowhere."""
+
+    config: Config
+    recovery_identity: str | None
+    accounts: tuple[seed.Account, ...]
+
+
+@click.command()
+@click.option("--training", is_flag=True, help="A training clinic: made-up staff, nothing asked back.")
+@click.option(
+    "--id", "node_id", help="Name of this node in every copy of its data, such as clinic-0042; never changed."
+)
+@click.option("--name", help="The clinic as its staff and patients read it.")
+@click.option("--admin", default="admin", show_default=True, help="What the first administrator signs in with.")
+@where_options
+@click.pass_obj
+def init(where: Where, training: bool, node_id: str | None, name: str | None, admin: str) -> None:
+    """Make the first configuration, keys, databases and administrator of a node."""
+    if where.home is None:
+        raise UsageError(
+            "usage",
+            "init needs to know where the node's files go",
+            context=None,
+            hint="edge-node init --home DIR --id clinic-0042 --name 西城门诊部",
+        )
+    if not training and not (node_id and name):
+        raise UsageError(
+            "usage",
+            "a real clinic needs --id and --name",
+            context="they stand in every copy of its data and on every page",
+            hint="edge-node init --home DIR --id clinic-0042 --name 西城门诊部, or --training to try it",
+        )
+    first = first_start(
+        where.home.resolve(), node_id=node_id or TRAINING_ID, name=name or TRAINING_NAME, admin=admin, training=training
+    )
+    tell(first)
+
+
+def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bool) -> FirstStart:
+    """Make what is missing under `home`. Raises StoreError already-initialised where databases or copies exist."""
+    config_path = home / "edge-node.toml"
+    _make_folders(home)
+    _refuse_what_is_there(home)
+    recovery = None
+    if not config_path.exists():
+        recovery, node = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+        if not training:
+            _ask_back(str(recovery))
+        text = first_config(
+            node_id=node_id,
+            name=name,
+            encrypt_to=(str(recovery.to_public()), str(node.to_public())),
+            cloud_url=f"file://{home / 'cloud'}",
+        )
+        for credential, content in _new_credentials(str(node)).items():
+            path = home / "credentials" / credential
+            if not path.exists() or credential == "node-identity":
+                atomic_write(path, content.encode(), mode=0o600)
+        atomic_write(config_path, text.encode())
+    config = load(config_path, home=home)
+    accounts = _make_databases(config, admin=admin, training=training)
+    return FirstStart(config=config, recovery_identity=str(recovery) if recovery else None, accounts=accounts)
+
+
+def tell(first: FirstStart) -> None:
+    """Print what is shown once: the recovery identity and the first passwords."""
+    if first.recovery_identity:
+        answer("recovery identity (opens every copy; keep it in the safe, it is stored nowhere on this machine):")
+        answer(f"  {first.recovery_identity}\n")
+    answer("first passwords (shown once; `edge-node user reset CODE` makes a new one):")
+    rows = [(account.code, account.password, account.name, ", ".join(account.roles)) for account in first.accounts]
+    answer("\n".join(f"  {line}" for line in table(("CODE", "PASSWORD", "NAME", "ROLES"), rows).splitlines()) + "\n")
+
+
+def _make_folders(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for name in STATE_FOLDERS:
+            (home / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            "config-missing",
+            f"the folders of the node cannot be made under {home}",
+            context=f"{error.strerror}: {error.filename}",
+            hint=f"check that {home} is a folder that user {os.geteuid()} may write to",
+        ) from error
+
+
+def _refuse_what_is_there(home: Path) -> None:
+    found = [path for name in DATABASES if (path := db_path(home, name)).exists()]
+    copies = list((home / "replica").glob("e*/*/ltx/*/*.ltx"))[:1]
+    if len(found) == len(DATABASES):
+        raise StoreError(
+            "already-initialised",
+            f"this node has been initialised: {found[0]} exists",
+            context=None,
+            hint=f"edge-node up --home {home} starts it; edge-node user reset CODE makes a new password",
+        )
+    if copies and not found:
+        raise StoreError(
+            "already-initialised",
+            "the databases are gone, but their replica is still here: an empty clinic must not replace it",
+            context=str(copies[0].parent),
+            hint=f"edge-node db ensure --home {home} brings them back",
+        )
+
+
+def _ask_back(identity: str) -> None:
+    answer("recovery identity (opens every copy; keep it in the safe, it is stored nowhere on this machine):")
+    answer(f"  {identity}\n")
+    for _ in range(3):
+        given = click.prompt(f"its last {ASKED_BACK} characters, read from your paper", err=True)
+        if given.strip().upper() == identity[-ASKED_BACK:]:
+            return
+        talk("these are not its last characters")
+    raise UsageError(
+        "recovery-identity-not-kept",
+        "nothing was made: the recovery identity was not read back",
+        context="whoever loses it cannot open any copy of this clinic's data",
+        hint="run init again and write the new identity down",
+    )
+
+
+def _new_credentials(node_identity: str) -> Mapping[str, str]:
+    return {
+        "data-key": secrets.token_hex(KEY_BYTES),
+        "his-secret": secrets.token_hex(32),
+        "node-identity": node_identity + "\n",
+    }
+
+
+def _make_databases(config: Config, *, admin: str, training: bool) -> tuple[seed.Account, ...]:
+    state_dir = config.node.state_dir
+    accounts: list[seed.Account] = []
+    # The clinical one last: its presence says that init is through.
+    for name in sorted(DATABASES, key=lambda name: name == "his"):
+        path = db_path(state_dir, name)
+        if path.exists():
+            continue
+        beside = path.with_name(f"{name}.new.db")
+        for leftover in path.parent.glob(f"{beside.name}*"):
+            leftover.unlink()
+        create_database(beside, DATABASES[name])
+        if name == "his":
+            conn = connect(beside)
+            try:
+                with transaction(conn):
+                    accounts = _plant(conn, admin=admin, training=training)
+            finally:
+                # The last close checkpoints and removes the WAL: what is renamed is one whole file.
+                conn.close()
+        beside.rename(path)
+    return tuple(accounts)
+
+
+def _plant(conn: Connection, *, admin: str, training: bool) -> list[seed.Account]:
+    at = SystemClock().wall_ms()
+    accounts = seed.plant(
+        conn,
+        at=at,
+        training=training,
+        hash_password=hash_password,
+        make_password=first_password,
+        must_change=not training,
+    )
+    if not training:
+        password, roles = first_password(), (Role.ADMIN,)
+        staff_queries.insert(
+            conn,
+            code=admin,
+            name=admin,
+            title="",
+            department_id=None,
+            roles=roles,
+            password_hash=hash_password(password),
+            must_change=True,
+            at=at,
+        )
+        accounts.append(seed.Account(code=admin, name=admin, roles=roles, password=password))
+    return accounts

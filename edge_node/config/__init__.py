@@ -1,0 +1,1 @@
+"""The configuration: its schema, how a file becomes values, and how values become text again."""

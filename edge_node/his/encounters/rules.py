@@ -1,0 +1,190 @@
+"""What a note needs before it is signed, and what in it wants a second look. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Note
+from edge_node.his.forms import FieldProblem
+from edge_node.i18n import Text, text
+
+# A note is read by the next doctor in a minute; this is several printed pages.
+PROSE_LIMIT = 10_000
+VALUE_LIMIT = 40
+DIAGNOSES_LIMIT = 20
+REASON_LIMIT = 500
+
+FEVER_C = Decimal("37.3")
+_MEASURE = re.compile(r"\d{1,3}(\.\d)?")
+_COUNT = re.compile(r"\d{1,3}")
+_PRESSURE = re.compile(r"(\d{2,3})/(\d{2,3})")
+
+FIELD_NAMES: Mapping[str, Text] = {
+    "complaint": text("Complaint"),
+    "history": text("History of present illness"),
+    "examination": text("Examination"),
+    "temperature": text("Temperature"),
+    "pulse": text("Pulse"),
+    "respiration": text("Respiration"),
+    "blood_pressure": text("Blood pressure"),
+    "onset_date": text("Onset date"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """Measures of a note that can be read; None where nothing readable was written."""
+
+    temperature_c: Decimal | None = None
+    pulse_per_min: int | None = None
+    respiration_per_min: int | None = None
+    systolic_mmhg: int | None = None
+    diastolic_mmhg: int | None = None
+
+
+def vitals(note: Note) -> Vitals:
+    """Read the measures of a note."""
+    pressure = _PRESSURE.fullmatch(note.blood_pressure)
+    return Vitals(
+        temperature_c=Decimal(note.temperature) if _MEASURE.fullmatch(note.temperature) else None,
+        pulse_per_min=int(note.pulse) if _COUNT.fullmatch(note.pulse) else None,
+        respiration_per_min=int(note.respiration) if _COUNT.fullmatch(note.respiration) else None,
+        systolic_mmhg=int(pressure[1]) if pressure else None,
+        diastolic_mmhg=int(pressure[2]) if pressure else None,
+    )
+
+
+def before_signing(note: Note, *, today: date, birth_date: date) -> list[FieldProblem]:
+    """Everything that stands between this note and a signature, in the order of the form; empty when it can be signed.
+
+    What the outpatient log asks of a doctor: a complaint, a diagnosis that is not left out, an onset that can be true.
+    """
+    return [*missing(note), *too_long(note), *_unreadable(note), *_onset(note.onset_date, today, birth_date)]
+
+
+def before_amending(note: Note, signed: Note, reason: str) -> list[FieldProblem]:
+    """What an amendment needs beside: a reason, and a change."""
+    problems = []
+    if not reason:
+        problems.append(FieldProblem(field="reason", text=text("Say why the signed note is changed")))
+    elif len(reason) > REASON_LIMIT:
+        problems.append(FieldProblem(field="reason", text=_too_long(len(reason), REASON_LIMIT)))
+    if note == signed:
+        problems.append(
+            FieldProblem(field="complaint", text=text("Nothing differs from the signed version; change it or leave it"))
+        )
+    return problems
+
+
+def missing(note: Note) -> list[FieldProblem]:
+    """What a signed note must have and this one has not."""
+    problems = []
+    if not note.complaint:
+        problems.append(FieldProblem(field="complaint", text=text("The complaint is missing")))
+    if not note.diagnoses:
+        problems.append(FieldProblem(field="dx", text=text("A diagnosis is missing")))
+    return problems
+
+
+def too_long(note: Note) -> list[FieldProblem]:
+    """Fields that hold more than is kept; also a draft is refused then, with everything still in the form."""
+    problems = []
+    for name in TEXT_FIELDS:
+        length, limit = len(getattr(note, name)), PROSE_LIMIT if name in PROSE_FIELDS else VALUE_LIMIT
+        if length > limit:
+            problems.append(FieldProblem(field=name, text=_too_long(length, limit)))
+    if len(note.diagnoses) > DIAGNOSES_LIMIT or any(len(d.name) > 200 or len(d.code) > 40 for d in note.diagnoses):
+        problems.append(
+            FieldProblem(field="dx", text=text("At most %(limit)d diagnoses of 200 characters", limit=DIAGNOSES_LIMIT))
+        )
+    return problems
+
+
+def _too_long(length: int, limit: int) -> Text:
+    return text("%(length)d characters are more than can be kept (%(limit)d)", length=length, limit=limit)
+
+
+def _unreadable(note: Note) -> list[FieldProblem]:
+    """Measures that cannot be read, or that no living person has: a digit was lost or two fields were mixed up."""
+    read = vitals(note)
+    problems = []
+    if note.temperature and not (read.temperature_c and 25 <= read.temperature_c <= 45):
+        problems.append(
+            FieldProblem(field="temperature", text=text("Degrees from 25 to 45 with one decimal at most, such as 37.6"))
+        )
+    if note.pulse and not (read.pulse_per_min and 10 <= read.pulse_per_min <= 350):
+        problems.append(FieldProblem(field="pulse", text=text("Beats in a minute, 10 to 350, such as 88")))
+    if note.respiration and not (read.respiration_per_min and 3 <= read.respiration_per_min <= 120):
+        problems.append(FieldProblem(field="respiration", text=text("Breaths in a minute, 3 to 120, such as 19")))
+    if note.blood_pressure:
+        high, low = read.systolic_mmhg, read.diastolic_mmhg
+        if not (high and low and 30 <= high <= 350 and 10 <= low <= 250):
+            problems.append(
+                FieldProblem(field="blood_pressure", text=text("Two numbers with a stroke between, such as 138/86"))
+            )
+        elif high <= low:
+            problems.append(
+                FieldProblem(field="blood_pressure", text=text("The first number is the higher one, such as 138/86"))
+            )
+    return problems
+
+
+def _onset(onset: str, today: date, birth_date: date) -> list[FieldProblem]:
+    if not onset:
+        return []
+    try:
+        day = date.fromisoformat(onset)
+    except ValueError:
+        return [FieldProblem(field="onset_date", text=text("A date such as %(today)s", today=today.isoformat()))]
+    if day > today:
+        return [FieldProblem(field="onset_date", text=text("%(day)s has not come yet", day=onset))]
+    if day < birth_date:
+        return [
+            FieldProblem(field="onset_date", text=text("The patient was born on %(born)s", born=birth_date.isoformat()))
+        ]
+    return []
+
+
+# Age in full years up to which a row holds, then usual pulse and respiration per minute. Wide on purpose: outside means
+# "look again", not "ill".
+_USUAL = (
+    (0, (90, 180), (24, 60)),
+    (4, (75, 150), (18, 40)),
+    (11, (65, 130), (15, 30)),
+    (200, (50, 110), (10, 24)),
+)
+ADULT_YEARS = 18
+
+
+def remarks(note: Note, *, age_years: int) -> list[Text]:
+    """What in the measures wants a second look; none of it stops anybody."""
+    read = vitals(note)
+    _, pulse_range, respiration_range = next(row for row in _USUAL if age_years <= row[0])
+    found = []
+    if read.temperature_c is not None and read.temperature_c >= FEVER_C:
+        found.append(text("Fever, %(value)s ℃: the log asks for where the patient was exposed", value=note.temperature))
+    elif read.temperature_c is not None and read.temperature_c < 35:
+        found.append(text("Temperature %(value)s ℃ is unusually low: measure again?", value=note.temperature))
+    if read.pulse_per_min is not None and not pulse_range[0] <= read.pulse_per_min <= pulse_range[1]:
+        found.append(text("Pulse %(value)s is unusual at this age", value=note.pulse))
+    if read.respiration_per_min is not None and not (
+        respiration_range[0] <= read.respiration_per_min <= respiration_range[1]
+    ):
+        found.append(text("Respiration %(value)s is unusual at this age", value=note.respiration))
+    if age_years >= ADULT_YEARS and read.systolic_mmhg is not None and read.diastolic_mmhg is not None:
+        found += _pressure_remarks(read.systolic_mmhg, read.diastolic_mmhg, note.blood_pressure)
+    return found
+
+
+def _pressure_remarks(high: int, low: int, written: str) -> list[Text]:
+    if high >= 180 or low >= 110:
+        return [text("Blood pressure %(value)s is very high: measure again after a rest", value=written)]
+    if high >= 140 or low >= 90:
+        return [text("Blood pressure %(value)s is above 140/90", value=written)]
+    if high < 90 or low < 60:
+        return [text("Blood pressure %(value)s is low", value=written)]
+    return []

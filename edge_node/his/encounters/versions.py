@@ -1,0 +1,248 @@
+"""Drafts and signed versions of notes in his.db. A saved draft and a signed version are never changed or taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_node.his.encounters import queries
+from edge_node.his.encounters.note import (
+    NO_HASH,
+    Link,
+    Note,
+    Signature,
+    first_broken,
+    from_json,
+    to_json,
+    version_hash,
+)
+from edge_node.store.connection import Connection, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One saved state of a note. Revisions count over the life of the encounter, also past a signature."""
+
+    revision: int
+    note: Note
+    saved_at: int
+    saved_by: str
+    saved_by_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One signed version of a note."""
+
+    n: int
+    revision: int
+    note: Note
+    author_id: str
+    author_name: str
+    signed_at: int
+    clock_state: str
+    reason: str
+    mode: str
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The note is kept under this revision."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """The note is signed as this version."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overtaken:
+    """Nothing was written: somebody saved `draft` after the form was opened."""
+
+    draft: Draft
+
+
+_DRAFT = """
+    SELECT note_draft.revision, note_draft.body, note_draft.saved_at, note_draft.saved_by, staff.name
+    FROM note_draft JOIN staff ON staff.id = note_draft.saved_by
+    WHERE note_draft.encounter_id = :id
+"""
+
+
+def _draft(row: Row) -> Draft:
+    revision, body, saved_at, saved_by, name = tuple(row)
+    return Draft(revision=revision, note=from_json(body), saved_at=saved_at, saved_by=saved_by, saved_by_name=name)
+
+
+def newest_draft(conn: Connection, encounter_id: str) -> Draft | None:
+    """What was saved last, signed or not; None before the first."""
+    row = conn.execute(f"{_DRAFT} ORDER BY note_draft.revision DESC LIMIT 1", {"id": encounter_id}).fetchone()
+    return _draft(row) if row else None
+
+
+def draft(conn: Connection, encounter_id: str, revision: int) -> Draft | None:
+    """One saved state."""
+    row = conn.execute(
+        f"{_DRAFT} AND note_draft.revision = :revision", {"id": encounter_id, "revision": revision}
+    ).fetchone()
+    return _draft(row) if row else None
+
+
+def drafts(conn: Connection, encounter_id: str) -> list[Draft]:
+    """All saved states, the newest first: who changed what and when."""
+    return [_draft(row) for row in conn.execute(f"{_DRAFT} ORDER BY note_draft.revision DESC", {"id": encounter_id})]
+
+
+def save(
+    conn: Connection,
+    encounter_id: str,
+    note: Note,
+    *,
+    based_on: int,
+    by: str,
+    at: int,
+) -> Saved | Overtaken:
+    """Keep a draft. `based_on` is the revision that the form was filled from, 0 for an empty one.
+
+    An unchanged note makes no new revision.
+    """
+    current = newest_draft(conn, encounter_id)
+    newest = current.revision if current else 0
+    if current and newest != based_on:
+        return Saved(revision=newest) if current.note == note else Overtaken(draft=current)
+    if current and current.note == note:
+        return Saved(revision=newest)
+    return Saved(revision=_append(conn, encounter_id, newest + 1, note, by=by, at=at))
+
+
+def settle(
+    conn: Connection,
+    encounter_id: str,
+    *,
+    mine: Note,
+    result: Note,
+    based_on: int,
+    by: str,
+    at: int,
+) -> Saved | Overtaken:
+    """End a conflict: keep what I had written as a revision of its own, then the result where it differs.
+
+    `based_on` is the revision that the conflict page showed as saved; who saved again meanwhile overtakes once more.
+    """
+    current = newest_draft(conn, encounter_id)
+    if current is None or current.revision != based_on:
+        return Overtaken(draft=current) if current else save(conn, encounter_id, result, based_on=0, by=by, at=at)
+    revision = _append(conn, encounter_id, based_on + 1, mine, by=by, at=at)
+    if result != mine:
+        revision = _append(conn, encounter_id, revision + 1, result, by=by, at=at)
+    return Saved(revision=revision)
+
+
+def _append(conn: Connection, encounter_id: str, revision: int, note: Note, *, by: str, at: int) -> int:
+    conn.execute(
+        "INSERT INTO note_draft (encounter_id, revision, body, saved_at, saved_by) "
+        "VALUES (:id, :revision, :body, :at, :by)",
+        {"id": encounter_id, "revision": revision, "body": to_json(note), "at": at, "by": by},
+    )
+    return revision
+
+
+def sign(
+    conn: Connection,
+    encounter_id: str,
+    note: Note,
+    *,
+    n: int,
+    based_on: int,
+    by: str,
+    at: int,
+    clock_state: str,
+    mode: str,
+    reason: str = "",
+) -> Signed | Overtaken:
+    """Sign the note as version `n`; the first one ends the encounter. The note was judged by `rules` before.
+
+    Overtaken also when somebody signed a version `n` meanwhile: a second one is an amendment and needs its `reason`.
+    `mode` and `clock_state` are the node's at this moment.
+    """
+    last = conn.execute(
+        "SELECT n, hash FROM note_version WHERE encounter_id = :id ORDER BY n DESC LIMIT 1", {"id": encounter_id}
+    ).fetchone()
+    previous = bytes(last["hash"]) if last else NO_HASH
+    current = newest_draft(conn, encounter_id)
+    if current and n != (last["n"] + 1 if last else 1):
+        return Overtaken(draft=current)
+    saved = save(conn, encounter_id, note, based_on=based_on, by=by, at=at)
+    if isinstance(saved, Overtaken):
+        return saved
+    body = to_json(note)
+    signature = Signature(
+        encounter_id=encounter_id, n=n, revision=saved.revision, author_id=by, signed_at=at, clock_state=clock_state,
+        reason=reason, mode=mode,
+    )  # fmt: skip
+    conn.execute(
+        """
+        INSERT INTO note_version (encounter_id, n, revision, body, author_id, signed_at, clock_state, reason, mode,
+                                  previous_hash, hash)
+        VALUES (:encounter_id, :n, :revision, :body, :author_id, :signed_at, :clock_state, :reason, :mode, :previous,
+                :hash)
+        """,
+        {
+            "encounter_id": encounter_id, "n": n, "revision": saved.revision, "body": body, "author_id": by,
+            "signed_at": at, "clock_state": clock_state, "reason": reason, "mode": mode, "previous": previous,
+            "hash": version_hash(previous, body, signature),
+        },
+    )  # fmt: skip
+    conn.executemany(
+        "INSERT INTO diagnosis (encounter_id, n, rank, code, name) VALUES (?, ?, ?, ?, ?)",
+        [(encounter_id, n, rank, d.code, d.name) for rank, d in enumerate(note.diagnoses, start=1)],
+    )
+    if n == 1:
+        queries.end(conn, encounter_id, at=at)
+    return Signed(n=n)
+
+
+def versions(conn: Connection, encounter_id: str) -> list[Version]:
+    """The signed versions, the newest first."""
+    rows = conn.execute(
+        """
+        SELECT n, revision, body, author_id, staff.name AS author_name, signed_at, clock_state, reason, mode, hash
+        FROM note_version JOIN staff ON staff.id = author_id WHERE encounter_id = :id ORDER BY n DESC
+        """,
+        {"id": encounter_id},
+    )
+    return [
+        Version(
+            n=row["n"], revision=row["revision"], note=from_json(row["body"]), author_id=row["author_id"],
+            author_name=row["author_name"], signed_at=row["signed_at"], clock_state=row["clock_state"],
+            reason=row["reason"], mode=row["mode"], hash=bytes(row["hash"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def broken_version(conn: Connection, encounter_id: str) -> int | None:
+    """The first version that is not what was signed, by the chain of hashes; None when all are."""
+    rows = conn.execute(
+        """
+        SELECT n, revision, body, author_id, signed_at, clock_state, reason, mode, previous_hash, hash
+        FROM note_version WHERE encounter_id = :id ORDER BY n
+        """,
+        {"id": encounter_id},
+    )
+    return first_broken(
+        [
+            Link(
+                body=row["body"], previous_hash=bytes(row["previous_hash"]), hash=bytes(row["hash"]),
+                signature=Signature(
+                    encounter_id=encounter_id, n=row["n"], revision=row["revision"], author_id=row["author_id"],
+                    signed_at=row["signed_at"], clock_state=row["clock_state"], reason=row["reason"], mode=row["mode"],
+                ),
+            )
+            for row in rows
+        ]
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""A form that could not be taken, kept: what was typed comes back on the next page, and nothing is lost.
+
+It travels in the page (nothing is stored), leaves out passwords and the old CSRF token, and keeps the request key: if
+the first post was saved after all, the second finds its result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+FIELD = "kept"
+_LEFT_OUT = ("csrf_token", FIELD)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptForm:
+    """Where a form was posted to, and its fields in their order."""
+
+    to: str
+    fields: tuple[tuple[str, str], ...]
+
+    def dump(self) -> str:
+        """As the text of one hidden field."""
+        return json.dumps([self.to, self.fields], ensure_ascii=False, separators=(",", ":"))
+
+
+def keep(to: str, fields: Iterable[tuple[str, str]]) -> KeptForm:
+    """The fields of a posted form that are to come back."""
+    return KeptForm(to, tuple((n, v) for n, v in fields if n not in _LEFT_OUT and "password" not in n))
+
+
+def load(dumped: str) -> KeptForm | None:
+    """The reverse of dump; None for anything that is not a form posted to a page of ours."""
+    try:
+        to, fields = json.loads(dumped)
+        path = local_path(to)
+        pairs = [(str(name), str(value)) for name, value in fields]
+    except (ValueError, TypeError):
+        return None
+    return keep(path, pairs) if path else None
+
+
+def local_path(address: object) -> str | None:
+    """The address if it is a path on this server, else None: nobody is sent elsewhere by a link that they followed."""
+    if not isinstance(address, str) or not address.startswith("/") or address.startswith(("//", "/\\")):
+        return None
+    if any(ord(char) <= 0x20 or char == "\\" for char in address):
+        return None
+    parts = urlsplit(address)
+    return None if parts.scheme or parts.netloc else address

@@ -1,0 +1,101 @@
+"""Languages, and how times and durations are written in them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from flask import Blueprint, Flask, redirect, request
+from flask_babel import Babel
+from werkzeug.wrappers import Response
+
+from edge_node.his.context import context
+from edge_node.his.kept import local_path
+from edge_node.i18n import CHINESE, LANGUAGES, TRANSLATIONS, Text, text, translate
+
+COOKIE = "lang"
+_YEAR_S = 365 * 24 * 3600
+# As `<html lang>` wants them.
+TAGS = {CHINESE: "zh-Hans-CN", "en": "en"}
+_WEEKDAYS = (text("Mon"), text("Tue"), text("Wed"), text("Thu"), text("Fri"), text("Sat"), text("Sun"))
+
+blueprint = Blueprint("language", __name__)
+
+
+def language() -> str:
+    """The language of this request: what this computer chose, else the clinic's."""
+    chosen = request.cookies.get(COOKIE)
+    return chosen if chosen in LANGUAGES else context().language
+
+
+def say(sentence: Text) -> str:
+    """A Text in the language of this request; values that are Texts themselves are said first."""
+    values = {key: say(value) if isinstance(value, Text) else value for key, value in sentence.values.items()}
+    return translate(Text(sentence.message, values), language())
+
+
+@blueprint.get("/language/<code>")
+def choose(code: str) -> Response:
+    """Change the language of this computer and go back."""
+    response = redirect(local_path(request.args.get("next")) or "/")
+    if code in LANGUAGES:
+        response.set_cookie(
+            COOKIE, code, max_age=_YEAR_S, httponly=True, samesite="Strict", secure=request.is_secure
+        )  # fmt: skip
+    return response
+
+
+def local(at_ms: int) -> datetime:
+    """A recorded time in the clinic's own time zone (the machine's)."""
+    return datetime.fromtimestamp(at_ms / 1000).astimezone()
+
+
+def today() -> date:
+    """The clinic's date now."""
+    return local(context().clock.wall_ms()).date()
+
+
+def weekday(day: date) -> Text:
+    """周五, Fri."""
+    return _WEEKDAYS[day.weekday()]
+
+
+def duration(seconds: float) -> Text:
+    """A duration of two parts at most, as spoken: 4 s, 38 min, 1 h 25 min, 3 d 2 h."""
+    whole = max(0, round(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if whole < 60:
+        return text("%(n)d s", n=whole)
+    if minutes < 60:
+        return text("%(n)d min", n=minutes)
+    if hours < 24:
+        rest = minutes % 60
+        return text("%(n)d h %(m)d min", n=hours, m=rest) if rest else text("%(n)d h", n=hours)
+    rest = hours % 24
+    return text("%(n)d d %(m)d h", n=days, m=rest) if rest else text("%(n)d d", n=days)
+
+
+def size(size_bytes: float) -> str:
+    """Bytes for a person: 4.1 KB, 18 MB; alike in both languages."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.3g} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def init_app(app: Flask, default: str) -> None:
+    """Translations and filters: say, hm, hms, month_day, day, weekday, duration, size."""
+    Babel(
+        app, default_locale=default, default_translation_directories=str(TRANSLATIONS), locale_selector=language
+    )  # fmt: skip
+    app.register_blueprint(blueprint)
+    app.jinja_env.filters.update(
+        say=say,
+        hm=lambda at: f"{local(at):%H:%M}",
+        hms=lambda at: f"{local(at):%H:%M:%S}",
+        month_day=lambda at: f"{local(at):%m-%d}",
+        day=lambda at: f"{local(at):%Y-%m-%d}",
+        weekday=lambda day: say(weekday(day)),
+        duration=lambda seconds: say(duration(seconds)),
+        size=size,
+    )
+    app.context_processor(lambda: {"lang": language(), "lang_tag": TAGS[language()], "Languages": LANGUAGES})

@@ -1,0 +1,282 @@
+"""Patients in his.db: kept, found, compared. SQL stands here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from ulid import ULID
+
+from edge_node.his.patients import pinyin
+from edge_node.his.patients.identity import IdType, Sex
+from edge_node.store.connection import Connection, Row
+
+# Equality of sealed numbers: the cipher's digest. Passed in, so that this file knows no key.
+Digest = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """A person's record. The ID number is here only as it may be shown unasked."""
+
+    id: str
+    mrn: str
+    name: str
+    sex: Sex
+    birth_date: date
+    phone: str
+    id_type: IdType
+    id_number_masked: str
+    address: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedId:
+    """An ID number as it is kept: sealed for reading, digested for equality, masked for the eye."""
+
+    sealed: bytes
+    digest: bytes
+    masked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One visit as a patient's history and the list of matches show it."""
+
+    registration_id: str
+    visit_no: str
+    department_name: str
+    department_name_en: str
+    doctor_name: str | None
+    kind: str
+    status: str
+    registered_at: int
+    encounter_id: str | None = None
+    diagnoses: tuple[str, ...] = ()
+
+
+class Likeness(StrEnum):
+    """Why a record may be of the same person, the surest first."""
+
+    SAME_ID_NUMBER = "same-id-number"
+    SAME_NAME_AND_BIRTH = "same-name-and-birth"
+    SAME_PHONE_AND_BIRTH = "same-phone-and-birth"
+    SAME_NAME_AND_PHONE = "same-name-and-phone"
+    SOUNDS_ALIKE_SAME_BIRTH = "sounds-alike-same-birth"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """A record that may be of the same person."""
+
+    patient: Patient
+    why: Likeness
+
+
+COLUMNS = (
+    "patient.id, patient.mrn, patient.name, patient.sex, patient.birth_date, patient.phone, patient.id_type, "
+    "patient.id_number_masked, patient.address, patient.version"
+)
+
+
+def from_row(row: Row) -> Patient:
+    """A Patient of a row that begins with COLUMNS."""
+    id_, mrn, name, sex, birth_date, phone, id_type, id_number_masked, address, version = tuple(row)[:10]
+    return Patient(
+        id=id_, mrn=mrn, name=name, sex=Sex(sex), birth_date=date.fromisoformat(birth_date), phone=phone,
+        id_type=IdType(id_type), id_number_masked=id_number_masked, address=address, version=version,
+    )  # fmt: skip
+
+
+def get(conn: Connection, patient_id: str) -> Patient | None:
+    """The patient, or None where there is no such record."""
+    row = conn.execute(f"SELECT {COLUMNS} FROM patient WHERE id = :id", {"id": patient_id}).fetchone()
+    return from_row(row) if row else None
+
+
+def sealed_id_number(conn: Connection, patient_id: str) -> bytes | None:
+    """The sealed ID number; whoever opens it writes that down in the audit log."""
+    row = conn.execute("SELECT id_number_sealed FROM patient WHERE id = :id", {"id": patient_id}).fetchone()
+    return row[0] if row else None
+
+
+def insert(
+    conn: Connection,
+    *,
+    mrn: str,
+    name: str,
+    sex: Sex,
+    birth_date: date,
+    phone: str = "",
+    id_type: IdType = IdType.NONE,
+    id_number: SealedId | None = None,
+    address: str = "",
+    at: int,
+    by: str,
+) -> Patient:
+    """Make a record and its search keys.
+
+    Raises IntegrityError when another record has the same ID number; ask `same_person` in the same transaction first.
+    """
+    patient_id = str(ULID.from_timestamp(at))
+    conn.execute(
+        """
+        INSERT INTO patient (id, mrn, name, sex, birth_date, phone, id_type, id_number_sealed, id_number_digest,
+                             id_number_masked, address, created_at, created_by, updated_at)
+        VALUES (:id, :mrn, :name, :sex, :birth_date, :phone, :id_type, :sealed, :digest, :masked, :address,
+                :at, :by, :at)
+        """,
+        {
+            "id": patient_id, "mrn": mrn, "name": name, "sex": int(sex), "birth_date": birth_date.isoformat(),
+            "phone": phone, "id_type": str(id_type), "sealed": id_number.sealed if id_number else None,
+            "digest": id_number.digest if id_number else None, "masked": id_number.masked if id_number else "",
+            "address": address, "at": at, "by": by,
+        },
+    )  # fmt: skip
+    _index(conn, patient_id, name)
+    return Patient(
+        id=patient_id, mrn=mrn, name=name, sex=sex, birth_date=birth_date, phone=phone, id_type=id_type,
+        id_number_masked=id_number.masked if id_number else "", address=address, version=1,
+    )  # fmt: skip
+
+
+def update(
+    conn: Connection,
+    patient_id: str,
+    *,
+    version: int,
+    name: str,
+    sex: Sex,
+    birth_date: date,
+    phone: str,
+    address: str,
+    id_type: IdType,
+    id_number: SealedId | None,
+    at: int,
+) -> Patient | None:
+    """Change a record that is still at `version`; None when someone else has changed it meanwhile.
+
+    `id_number` None keeps what is there, except that IdType.NONE takes it away.
+    """
+    changed = conn.execute(
+        """
+        UPDATE patient
+        SET name = :name, sex = :sex, birth_date = :birth_date, phone = :phone, address = :address, id_type = :id_type,
+            id_number_sealed = CASE WHEN :id_type = 'none' THEN NULL ELSE coalesce(:sealed, id_number_sealed) END,
+            id_number_digest = CASE WHEN :id_type = 'none' THEN NULL ELSE coalesce(:digest, id_number_digest) END,
+            id_number_masked = CASE WHEN :id_type = 'none' THEN '' ELSE coalesce(:masked, id_number_masked) END,
+            version = version + 1, updated_at = :at
+        WHERE id = :id AND version = :version
+        """,
+        {
+            "id": patient_id, "version": version, "name": name, "sex": int(sex), "birth_date": birth_date.isoformat(),
+            "phone": phone, "address": address, "id_type": str(id_type), "at": at,
+            "sealed": id_number.sealed if id_number else None, "digest": id_number.digest if id_number else None,
+            "masked": id_number.masked if id_number else None,
+        },
+    ).rowcount  # fmt: skip
+    if not changed:
+        return None
+    conn.execute("DELETE FROM patient_pinyin WHERE patient_id = :id", {"id": patient_id})
+    _index(conn, patient_id, name)
+    return get(conn, patient_id)
+
+
+def _index(conn: Connection, patient_id: str, name: str) -> None:
+    conn.executemany(
+        "INSERT INTO patient_pinyin (key, patient_id) VALUES (?, ?)",
+        [(key, patient_id) for key in sorted(pinyin.keys(name))],
+    )
+
+
+def same_person(
+    conn: Connection,
+    *,
+    name: str,
+    birth_date: date,
+    phone: str = "",
+    id_digest: bytes | None = None,
+    except_id: str = "",
+) -> list[Twin]:
+    """Records that may be of this person, the surest first; shown before a second record is made."""
+    born = birth_date.isoformat()
+    keys = sorted(key for key in pinyin.keys(name) if len(key) > 3)
+    twins: dict[str, Twin] = {}
+    for why, condition in _LIKENESSES.items():
+        if why is Likeness.SOUNDS_ALIKE_SAME_BIRTH:
+            condition = condition.format(places=", ".join("?" * len(keys)))
+            values: Sequence[object] = (*keys, born)
+        else:
+            values = {"digest": id_digest, "name": name, "born": born, "phone": phone}  # type: ignore[assignment]
+        for row in conn.execute(f"SELECT {COLUMNS} FROM patient WHERE {condition} LIMIT 9", values):
+            patient = from_row(row)
+            if patient.id != except_id:
+                twins.setdefault(patient.id, Twin(patient=patient, why=why))
+    return list(twins.values())
+
+
+# The index of ID numbers begins with the kind: naming all kinds lets a search without a kind use it.
+ID_TYPES_SQL = ", ".join(f"'{id_type}'" for id_type in IdType)
+_LIKENESSES = {
+    Likeness.SAME_ID_NUMBER: f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :digest",
+    Likeness.SAME_NAME_AND_BIRTH: "name = :name AND birth_date = :born",
+    Likeness.SAME_PHONE_AND_BIRTH: "phone <> '' AND phone = :phone AND birth_date = :born",
+    Likeness.SAME_NAME_AND_PHONE: "phone <> '' AND phone = :phone AND name = :name",
+    Likeness.SOUNDS_ALIKE_SAME_BIRTH: (
+        "id IN (SELECT patient_id FROM patient_pinyin WHERE key IN ({places})) AND birth_date = ?"
+    ),
+}
+
+
+def visits(conn: Connection, patient_id: str) -> list[Visit]:
+    """A patient's visits, the newest first, with what was diagnosed in the newest signed version of each."""
+    rows = conn.execute(
+        """
+        SELECT registration.id, registration.visit_no, department.name, department.name_en, staff.name,
+               registration.kind, registration.status, registration.registered_at, encounter.id,
+               (SELECT group_concat(diagnosis.name, char(10) ORDER BY diagnosis.rank) FROM diagnosis
+                WHERE diagnosis.encounter_id = encounter.id
+                  AND diagnosis.n = (SELECT max(n) FROM note_version WHERE encounter_id = encounter.id))
+        FROM registration
+        JOIN department ON department.id = registration.department_id
+        LEFT JOIN encounter ON encounter.registration_id = registration.id
+        LEFT JOIN staff ON staff.id = coalesce(encounter.doctor_id, registration.doctor_id)
+        WHERE registration.patient_id = :id
+        ORDER BY registration.registered_at DESC, registration.rowid DESC
+        """,
+        {"id": patient_id},
+    )
+    return [_visit(row) for row in rows]
+
+
+def _visit(row: Row) -> Visit:
+    id_, visit_no, name, name_en, doctor, kind, status, at, encounter_id, diagnoses = tuple(row)
+    return Visit(
+        registration_id=id_, visit_no=visit_no, department_name=name, department_name_en=name_en, doctor_name=doctor,
+        kind=kind, status=status, registered_at=at, encounter_id=encounter_id,
+        diagnoses=tuple(diagnoses.split("\n")) if diagnoses else (),
+    )  # fmt: skip
+
+
+def last_visits(conn: Connection, patient_ids: Iterable[str]) -> dict[str, Visit]:
+    """The newest visit that was not cancelled of each of these patients."""
+    found = {}
+    for patient_id in patient_ids:
+        row = conn.execute(
+            """
+            SELECT registration.id, registration.visit_no, department.name, department.name_en, staff.name,
+                   registration.kind, registration.status, registration.registered_at, NULL, NULL
+            FROM registration
+            JOIN department ON department.id = registration.department_id
+            LEFT JOIN staff ON staff.id = registration.doctor_id
+            WHERE registration.patient_id = :id AND registration.status <> 'cancelled'
+            ORDER BY registration.registered_at DESC LIMIT 1
+            """,
+            {"id": patient_id},
+        ).fetchone()
+        if row:
+            found[patient_id] = _visit(row)
+    return found

@@ -1,0 +1,158 @@
+"""Finding a patient from what a registrar typed or scanned, in one field, whatever it is.
+
+    whole number of a document    that person, or nobody
+    record number                 that person
+    digits                        a phone number, its beginning, or its last four; the digits of a record number
+    Latin letters                 pinyin initials or spelling, or a name in Latin letters; a passport's number
+    characters                    the name, its beginning, a part of it
+
+A last word of four or more digits narrows a name: `syq 1980` (born in) or `syq 2207` (end of the phone number). The
+same initials belong to hundreds of people in a large clinic; without it the right one would be past the list's end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge_node.his.patients import identity, pinyin
+from edge_node.his.patients.queries import COLUMNS, ID_TYPES_SQL, Digest, Patient, Visit, from_row, last_visits
+from edge_node.store.connection import Connection
+
+
+class Found(StrEnum):
+    """By what a patient was found."""
+
+    ID_NUMBER = "id-number"
+    MRN = "mrn"
+    PHONE = "phone"
+    NAME = "name"
+    PINYIN = "pinyin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A patient found, the newest visit, and by what."""
+
+    patient: Patient
+    last_visit: Visit | None
+    why: Found
+
+
+# As many rows of one step are compared by their last visit; one letter begins the names of tens of thousands, of whom
+# nobody is looked for by it. A second word makes the search worth more.
+CANDIDATES_CAP = 1_000
+NARROWED_CAP = 50_000
+_NARROWED = re.compile(r"(?P<name>.*\D)\s+(?P<narrow>\d{4,11})")
+_LETTERS_AND_DIGITS = re.compile(r"[A-Za-z]+[A-Za-z0-9]*\d[A-Za-z0-9]*|\d+[A-Za-z][A-Za-z0-9]*")
+_RECORD_NUMBER = re.compile(r"[0-9A-Za-z]{3,8}-\d{10}")
+_LATIN = re.compile(r"[A-Za-züÜ' .·\-]+")
+# The greatest code point: every text that begins with x is less than x followed by it.
+_LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    why: Found
+    condition: str
+    value: str | bytes
+    source: str = "patient"
+
+
+def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Match]:
+    """Patients whom the text may mean: the surest kind of match first, then who was here last.
+
+    Asks for one more than is shown to learn whether there are more. An empty text finds nobody.
+    """
+    text = " ".join(identity.to_plain(typed).split())
+    narrowed = _NARROWED.fullmatch(text)
+    narrow = narrowed["narrow"] if narrowed else ""
+    if narrowed:
+        text = narrowed["name"].strip()
+    found: dict[str, tuple[Patient, Found]] = {}
+    for step in _steps(text, digest):
+        for patient in _run(conn, step, narrow):
+            found.setdefault(patient.id, (patient, step.why))
+        if len(found) >= limit:
+            break
+    chosen = list(found.values())[:limit]
+    visits = last_visits(conn, [patient.id for patient, _ in chosen])
+    return [Match(patient=patient, why=why, last_visit=visits.get(patient.id)) for patient, why in chosen]
+
+
+def _steps(text: str, digest: Digest) -> Iterator[_Step]:
+    number = identity.normalise(text)
+    if not number:
+        return
+    if identity.looks_like_gb_11643(number):
+        yield _Step(why=Found.ID_NUMBER, condition=_HAS_NUMBER, value=digest(number))
+    elif _RECORD_NUMBER.fullmatch(text):
+        yield _Step(why=Found.MRN, condition="mrn = :value", value=text.upper())
+    elif number.isdigit():
+        yield from _digits(number, digest)
+    elif _LETTERS_AND_DIGITS.fullmatch(number):
+        yield _Step(why=Found.ID_NUMBER, condition=_HAS_NUMBER, value=digest(number))
+    elif _LATIN.fullmatch(text):
+        yield from _letters(pinyin.query_key(text))
+    else:
+        yield from _characters(text.replace(" ", "") if not re.search("[A-Za-z]", text) else text)
+
+
+def _digits(number: str, digest: Digest) -> Iterator[_Step]:
+    yield _Step(why=Found.PHONE, condition="phone <> '' AND phone = :value", value=number)
+    if len(number) >= 3:
+        yield _Step(
+            why=Found.PHONE, condition=f"phone <> '' AND phone > :value AND phone < :value || '{_LAST}'", value=number
+        )
+    if len(number) == 4:
+        yield _Step(why=Found.PHONE, condition="phone <> '' AND phone LIKE '%' || :value", value=number)
+    if len(number) == 10:
+        yield _Step(why=Found.MRN, condition="mrn LIKE '%-' || :value", value=number)
+    if len(number) >= 5:
+        yield _Step(why=Found.ID_NUMBER, condition=_HAS_NUMBER, value=digest(number))
+
+
+def _letters(key: str) -> Iterator[_Step]:
+    if key:
+        yield _Step(why=Found.PINYIN, source=_by_key("key = :value"), condition="TRUE", value=key)
+        longer = f"key > :value AND key < :value || '{_LAST}'"
+        yield _Step(why=Found.PINYIN, source=_by_key(longer), condition="TRUE", value=key)
+
+
+def _characters(name: str) -> Iterator[_Step]:
+    yield _Step(why=Found.NAME, condition="name = :value", value=name)
+    yield _Step(why=Found.NAME, condition=f"name > :value AND name < :value || '{_LAST}'", value=name)
+    yield _Step(why=Found.NAME, condition="instr(name, :value) > 1", value=name)
+
+
+def _by_key(condition: str) -> str:
+    keyed = f"SELECT DISTINCT patient_id FROM patient_pinyin WHERE {condition} LIMIT :keyed_cap"
+    return f"({keyed}) AS keyed JOIN patient ON patient.id = keyed.patient_id"
+
+
+_HAS_NUMBER = f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :value"
+
+
+def _run(conn: Connection, step: _Step, narrow: str) -> list[Patient]:
+    """The patients of one step: names that are most likely read that way first, then who was here last."""
+    rows = conn.execute(
+        f"""
+        SELECT {COLUMNS},
+               (SELECT max(registered_at) FROM registration WHERE registration.patient_id = patient.id) AS last
+        FROM {step.source}
+        WHERE {step.condition}
+          AND (:narrow = '' OR replace(birth_date, '-', '') LIKE :narrow || '%' OR phone LIKE '%' || :narrow)
+        LIMIT :cap
+        """,
+        {
+            "value": step.value, "narrow": narrow, "cap": CANDIDATES_CAP,
+            "keyed_cap": NARROWED_CAP if narrow else CANDIDATES_CAP,
+        },
+    ).fetchall()  # fmt: skip
+    if step.why is Found.PINYIN:
+        rows.sort(key=lambda row: (not pinyin.is_likely(row["name"], str(step.value)), -(row["last"] or 0)))
+    else:
+        rows.sort(key=lambda row: -(row["last"] or 0))
+    return [from_row(row) for row in rows]

@@ -1,0 +1,47 @@
+"""What a registration may become, and how its number is spoken. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a registration stands."""
+
+    WAITING = "waiting"
+    WITH_DOCTOR = "with_doctor"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Kind(StrEnum):
+    """First visit to a department, or a return."""
+
+    FIRST = "first"
+    RETURN = "return"
+
+
+# A patient who was called and did not come goes back to waiting. Done and cancelled are final: who comes again
+# registers again.
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.WAITING: frozenset({Status.WITH_DOCTOR, Status.CANCELLED}),
+    Status.WITH_DOCTOR: frozenset({Status.DONE, Status.WAITING}),
+    Status.DONE: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+
+def may_become(now: Status, then: Status) -> bool:
+    """May a registration go from one status to another?"""
+    return then in TRANSITIONS[now]
+
+
+def queue_label(mark: str, queue_no: int) -> str:
+    """A queue number as it is called out and shown: 内 12, 儿 06."""
+    return f"{mark} {queue_no:02d}"
+
+
+def waited_minutes(registered_at: int, now: int) -> int:
+    """Whole minutes of waiting; never negative, whatever the clock has done since."""
+    return max(0, (now - registered_at) // 60_000)

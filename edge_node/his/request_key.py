@@ -1,0 +1,53 @@
+"""A form is saved once: a second click, a reload or a retry after a lost answer finds the first one's result.
+
+Every form that creates something carries a random token (macro `form.hidden()`); the handler stores the answer under it
+in the transaction of the work.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+
+from edge_node.base.errors import UsageError
+from edge_node.store.connection import Connection
+
+FIELD = "request_key"
+# Longer than anybody keeps a form open; older tokens are cleared away.
+KEPT_MS = 7 * 24 * 3600 * 1000
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+def new() -> str:
+    """A token for one form on one page."""
+    return secrets.token_urlsafe(16)
+
+
+def posted(form: Mapping[str, str]) -> str:
+    """The token of a posted form. Raises UsageError request-key-missing: the form was not one of ours."""
+    token = form.get(FIELD, "")
+    if not _TOKEN.fullmatch(token):
+        raise UsageError("request-key-missing", "a form was posted without its request key", context=None, hint=None)
+    return token
+
+
+def once(conn: Connection, token: str, work: Callable[[Connection], str], *, at: int) -> str:
+    """Do the work unless this token's work was done before, and return its result (usually where to go next).
+
+    Within one function given to the writing thread, so that the work and its token commit together.
+    """
+    done = conn.execute("SELECT result FROM request_key WHERE token = :token", {"token": token}).fetchone()
+    if done is not None:
+        return str(done["result"])
+    result = work(conn)
+    conn.execute(
+        "INSERT INTO request_key (token, result, at) VALUES (:token, :result, :at)",
+        {"token": token, "result": result, "at": at},
+    )
+    return result
+
+
+def forget(conn: Connection, *, now: int) -> int:
+    """Clear tokens that nobody can post any more; returns how many."""
+    return int(conn.execute("DELETE FROM request_key WHERE at < :before", {"before": now - KEPT_MS}).rowcount)

@@ -1,0 +1,203 @@
+"""SQL of staff, sessions and sign-in attempts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from ulid import ULID
+
+from edge_node.his.staff.model import Role, SignedIn, Staff
+from edge_node.his.staff.rules import LOCK_MS, SESSION_MAX_MS
+from edge_node.store.connection import Connection, Row
+
+_STAFF = """
+SELECT staff.id, staff.code, staff.name, staff.title, staff.department_id, staff.must_change, staff.active,
+       (SELECT group_concat(role) FROM staff_role WHERE staff_id = staff.id) AS roles
+FROM staff
+"""
+
+
+def _staff(row: Row) -> Staff:
+    return Staff(
+        id=row["id"], code=row["code"], name=row["name"], title=row["title"], department_id=row["department_id"],
+        roles=frozenset(Role(role) for role in (row["roles"] or "").split(",") if role),
+        must_change=bool(row["must_change"]), active=bool(row["active"]),
+    )  # fmt: skip
+
+
+def get(conn: Connection, staff_id: str) -> Staff | None:
+    """One member of staff by id."""
+    row = conn.execute(f"{_STAFF} WHERE staff.id = :id", {"id": staff_id}).fetchone()
+    return _staff(row) if row else None
+
+
+def find_by_code(conn: Connection, code: str) -> Staff | None:
+    """One member of staff by what they sign in with; capitals do not matter."""
+    row = conn.execute(f"{_STAFF} WHERE staff.code = :code", {"code": code.strip().lower()}).fetchone()
+    return _staff(row) if row else None
+
+
+def everybody(conn: Connection) -> list[Staff]:
+    """All staff, the inactive ones too, by code."""
+    return [_staff(row) for row in conn.execute(f"{_STAFF} ORDER BY staff.code")]
+
+
+def insert(
+    conn: Connection,
+    *,
+    code: str,
+    name: str,
+    title: str,
+    department_id: str | None,
+    roles: Iterable[Role],
+    password_hash: str,
+    must_change: bool,
+    at: int,
+) -> str:
+    """Add a member of staff and return the id. The code is kept in small letters; IntegrityError if it is taken."""
+    staff_id = str(ULID())
+    conn.execute(
+        "INSERT INTO staff (id, code, name, title, department_id, password_hash, must_change, created_at) "
+        "VALUES (:id, :code, :name, :title, :department_id, :password_hash, :must_change, :at)",
+        {
+            "id": staff_id, "code": code.strip().lower(), "name": name, "title": title, "department_id": department_id,
+            "password_hash": password_hash, "must_change": must_change, "at": at,
+        },
+    )  # fmt: skip
+    conn.executemany(
+        "INSERT INTO staff_role (staff_id, role) VALUES (?, ?)", [(staff_id, role) for role in sorted(set(roles))]
+    )
+    return staff_id
+
+
+def password_hash(conn: Connection, staff_id: str) -> str:
+    """The stored hash; for verifying, never for showing."""
+    (stored,) = conn.execute("SELECT password_hash FROM staff WHERE id = :id", {"id": staff_id}).fetchone()
+    return str(stored)
+
+
+def set_password(conn: Connection, staff_id: str, stored: str, *, must_change: bool) -> None:
+    """Replace the password's hash."""
+    conn.execute(
+        "UPDATE staff SET password_hash = :stored, must_change = :must_change WHERE id = :id",
+        {"id": staff_id, "stored": stored, "must_change": must_change},
+    )
+
+
+# Sessions: the cookie carries a random id, the table only its digest.
+
+
+def session_digest(session_id: str) -> bytes:
+    """What the table knows of a session's id."""
+    return hashlib.sha256(session_id.encode()).digest()
+
+
+def open_session(conn: Connection, session_id: str, *, staff_id: str, station: str, address: str, at: int) -> None:
+    """Begin a session."""
+    conn.execute(
+        "INSERT INTO session (id_hash, staff_id, station, address, created_at, last_seen_at) "
+        "VALUES (:id, :staff_id, :station, :address, :at, :at)",
+        {"id": session_digest(session_id), "staff_id": staff_id, "station": station, "address": address, "at": at},
+    )
+
+
+def session(conn: Connection, session_id: str) -> SignedIn | None:
+    """The session of an active member of staff that nobody has ended; its age is the caller's to judge."""
+    row = conn.execute(
+        "SELECT staff_id, station, created_at, last_seen_at FROM session WHERE id_hash = :id AND revoked_at IS NULL",
+        {"id": session_digest(session_id)},
+    ).fetchone()
+    staff = get(conn, row["staff_id"]) if row else None
+    if staff is None or not staff.active:
+        return None
+    return SignedIn(
+        staff=staff, station=row["station"], created_at=row["created_at"], last_seen_at=row["last_seen_at"]
+    )
+
+
+def session_seen(conn: Connection, session_id: str, *, at: int) -> None:
+    """Keep when a session was last used."""
+    conn.execute(
+        "UPDATE session SET last_seen_at = :at WHERE id_hash = :id AND last_seen_at < :at",
+        {"id": session_digest(session_id), "at": at},
+    )
+
+
+def end_session(conn: Connection, session_id: str, *, at: int) -> None:
+    """End one session for good."""
+    conn.execute(
+        "UPDATE session SET revoked_at = :at WHERE id_hash = :id AND revoked_at IS NULL",
+        {"id": session_digest(session_id), "at": at},
+    )
+
+
+def end_sessions_of(conn: Connection, staff_id: str, *, at: int, but: str | None = None) -> int:
+    """End all sessions of a person, except that of the id `but`; returns how many."""
+    return int(
+        conn.execute(
+            "UPDATE session SET revoked_at = :at WHERE staff_id = :staff_id AND revoked_at IS NULL "
+            "AND id_hash IS NOT :but",
+            {"staff_id": staff_id, "at": at, "but": session_digest(but) if but else None},
+        ).rowcount
+    )
+
+
+def stations(conn: Connection, *, limit: int = 20) -> list[str]:
+    """Desks that were named lately, to choose from."""
+    rows = conn.execute(
+        "SELECT station FROM session WHERE station <> '' GROUP BY station ORDER BY max(last_seen_at) DESC LIMIT :limit",
+        {"limit": limit},
+    )
+    return sorted(row["station"] for row in rows)
+
+
+# Attempts: written before the password is looked at, so that sixteen tries at once count as sixteen.
+
+
+def begin_attempt(conn: Connection, *, code: str, address: str, at: int) -> int:
+    """Note an attempt as failed until it succeeds; returns its id."""
+    cursor = conn.execute(
+        "INSERT INTO login_attempt (at, code, address, ok) VALUES (:at, :code, :address, 0)",
+        {"at": at, "code": code, "address": address},
+    )
+    return int(cursor.lastrowid)
+
+
+def attempt_succeeded(conn: Connection, attempt_id: int) -> None:
+    """The password was right."""
+    conn.execute("UPDATE login_attempt SET ok = 1 WHERE id = :id", {"id": attempt_id})
+
+
+def failures_of_code(conn: Connection, code: str, *, now: int) -> Sequence[int]:
+    """Times of the failures with this code since its last success, newest first, as far back as a lock reaches."""
+    rows = conn.execute(
+        "SELECT at, ok FROM login_attempt WHERE code = :code AND at > :since ORDER BY id DESC",
+        {"code": code, "since": now - LOCK_MS},
+    )
+    failures = []
+    for row in rows:
+        if row["ok"]:
+            break
+        failures.append(row["at"])
+    return failures
+
+
+def failures_of_address(conn: Connection, address: str, *, now: int) -> Sequence[int]:
+    """Times of all failures from this address, newest first, as far back as a lock reaches."""
+    rows = conn.execute(
+        "SELECT at FROM login_attempt WHERE address = :address AND ok = 0 AND at > :since ORDER BY id DESC",
+        {"address": address, "since": now - LOCK_MS},
+    )
+    return [row["at"] for row in rows]
+
+
+def forget_attempts_of(conn: Connection, code: str) -> None:
+    """Lift the lock of a code; what happened stays in the audit log."""
+    conn.execute("DELETE FROM login_attempt WHERE code = :code", {"code": code})
+
+
+def forget_old(conn: Connection, *, now: int) -> None:
+    """Clear sessions and attempts that no rule asks about any more; the audit log keeps who signed in and when."""
+    conn.execute("DELETE FROM session WHERE created_at < :before", {"before": now - 2 * SESSION_MAX_MS})
+    conn.execute("DELETE FROM login_attempt WHERE at < :before", {"before": now - 2 * LOCK_MS})

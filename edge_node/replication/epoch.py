@@ -1,0 +1,149 @@
+"""Epochs: the era of one machine. Only its owner writes below its prefix, and all that belongs to it changes together.
+
+An epoch has a number, a metadata folder and a local replica folder for each database, a prefix at each destination, and
+a nonce by which this machine knows its own claim again. A claim is one object per epoch, made by conditional create and
+never changed; the highest number owns the clinic. Two machines below one prefix destroy the replica without a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_node.base.clock import utc_text
+from edge_node.base.errors import ReplicaError
+from edge_node.base.files import atomic_write
+
+FIRST_EPOCH = 1
+_FOLDER = re.compile(r"e(\d{4,})")
+CLAIM_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One epoch as this machine holds it. `nonce` tells its claim from another machine's."""
+
+    number: int
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who writes an epoch, since when, and from which TXID of `his`; the content of its object."""
+
+    schema: int
+    node: str
+    epoch: int
+    machine: str
+    claimed_at: str
+    from_txid: int
+    nonce: str
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def folder_name(number: int) -> str:
+    """`e0001`: the folder of an epoch, at home and at a destination."""
+    return f"e{number:04d}"
+
+
+def parse_folder(name: str) -> int | None:
+    """The number of an epoch's folder; None for every other name."""
+    match = _FOLDER.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def meta_path(state_dir: Path, number: int, database: str) -> Path:
+    """Where Litestream keeps its metadata of a database in this epoch."""
+    return state_dir / "litestream" / folder_name(number) / database
+
+
+def replica_path(replica_local: Path, number: int, database: str) -> Path:
+    """The local replica of a database in this epoch."""
+    return replica_local / folder_name(number) / database
+
+
+def current_epoch(state_dir: Path) -> int:
+    """The number of this machine's epoch: the highest that has a metadata folder, the first where none has."""
+    try:
+        entries = list((state_dir / "litestream").iterdir())
+    except FileNotFoundError:
+        return FIRST_EPOCH
+    return max((number for entry in entries if (number := parse_folder(entry.name))), default=FIRST_EPOCH)
+
+
+def make_epoch(state_dir: Path, replica_local: Path, number: int) -> Epoch:
+    """Make the folders and the nonce of an epoch, or read them where they are; from then on it is the current one.
+
+    Raises ReplicaError epoch-unreadable when its nonce cannot be read: then nobody may guess whether a claim is ours.
+    """
+    litestream = state_dir / "litestream"
+    litestream.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = litestream / folder_name(number)
+    record = folder / "epoch.json"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    replica_local.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (replica_local / folder_name(number)).mkdir(mode=0o700, exist_ok=True)
+    if not record.exists():
+        atomic_write(record, json.dumps({"epoch": number, "nonce": secrets.token_hex(16)}).encode(), mode=0o600)
+    try:
+        document = json.loads(record.read_bytes())
+        return Epoch(number=int(document["epoch"]), nonce=str(document["nonce"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReplicaError(
+            "epoch-unreadable",
+            f"{record} is not what this program wrote there",
+            context=f"{type(error).__name__}: {error}",
+            hint="restore the file from a copy of the state folder; without it the epoch cannot be proven to be ours",
+        ) from error
+
+
+def claims_prefix(node_id: str) -> str:
+    """Where the claims of a clinic lie."""
+    return f"{node_id}/claims"
+
+
+def claim_key(node_id: str, number: int) -> str:
+    """The object of one epoch's claim."""
+    return f"{claims_prefix(node_id)}/{folder_name(number)}.json"
+
+
+def make_claim(epoch: Epoch, *, node_id: str, from_txid: int, now_ms: int) -> Claim:
+    """This machine's claim to its epoch."""
+    return Claim(
+        schema=CLAIM_SCHEMA,
+        node=node_id,
+        epoch=epoch.number,
+        machine=socket.gethostname(),
+        claimed_at=utc_text(now_ms),
+        from_txid=from_txid,
+        nonce=epoch.nonce,
+    )
+
+
+def parse_claim(body: bytes) -> Claim:
+    """A claim as read from a destination. Raises ValueError when it is not one."""
+    try:
+        raw = json.loads(body)
+        return Claim(
+            schema=int(raw["schema"]),
+            node=str(raw["node"]),
+            epoch=int(raw["epoch"]),
+            machine=str(raw["machine"]),
+            claimed_at=str(raw["claimed_at"]),
+            from_txid=int(raw["from_txid"]),
+            nonce=str(raw["nonce"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a claim: {error!r}") from error
+
+
+def claimed_epochs(keys: list[str]) -> list[int]:
+    """The numbers of the epochs that these claim objects claim, ascending."""
+    numbers = (parse_folder(key.rsplit("/", 1)[-1].removesuffix(".json")) for key in keys if key.endswith(".json"))
+    return sorted(number for number in numbers if number)

@@ -1,0 +1,128 @@
+"""NodeStatus into NodeSnapshot: what the services wrote, as the plain values that `monitoring` is handed. Pure.
+
+Counters and histograms travel in the status files (base.instruments). During an upgrade a service may be older or newer
+than this one: what does not have the expected shape is left out, so that one service's odd word hides nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from edge_node import __version__
+from edge_node.base.clock import parse_utc
+from edge_node.base.files import ServiceStatus
+from edge_node.status import NodeStatus
+from monitoring.snapshot import Build, Destination, Distribution, NodeSnapshot, Value
+
+T = TypeVar("T")
+State = Mapping[str, Any]
+
+UPLOAD_LABELS = 2  # destination, outcome
+REQUEST_LABELS = 3  # route, method, status
+
+
+def snapshot(
+    status: NodeStatus,
+    *,
+    clock_synchronised: bool | None,
+    disk_free_bytes: Mapping[str, int],
+    wal_bytes: Mapping[str, int],
+    sqlite_version: str,
+) -> NodeSnapshot:
+    """One moment of the node for its metrics. Paths are the labels of what was measured there."""
+    his = _state(status.files.get("his"))
+    replica = _state(status.files.get("replica"))
+    return NodeSnapshot(
+        build=Build(version=__version__, litestream=_text(replica.get("litestream_version")), sqlite=sqlite_version),
+        mode=status.mode,
+        superseded=None if status.files.get("replica") is None else status.superseded_by is not None,
+        service_written_at={name: _written_at(file) for name, file in status.files.items()},
+        clock_synchronised=clock_synchronised,
+        disk_free_bytes=disk_free_bytes,
+        wal_bytes=wal_bytes,
+        destinations=tuple(_every(_destination, replica.get("destinations"))),
+        uploads=tuple(_every(_value(UPLOAD_LABELS), replica.get("uploads"))),
+        litestream_restarts=_whole(replica.get("litestream_restarts")),
+        his_requests=tuple(_every(_distribution(REQUEST_LABELS), his.get("requests"))),
+        his_commit_seconds=tuple(_every(_distribution(0), his.get("commit_seconds"))),
+        his_commit_batch_size=tuple(_every(_distribution(0), his.get("commit_batch_size"))),
+        certificate_not_after=dict(_every(_certificate, [his.get("certificate")])),
+    )
+
+
+def _state(file: ServiceStatus | None) -> State:
+    return file.state if file else {}
+
+
+def _written_at(file: ServiceStatus | None) -> float | None:
+    """Seconds since 1970."""
+    if file is None:
+        return None
+    try:
+        return parse_utc(file.written_at) / 1000
+    except ValueError:
+        return None
+
+
+def _every(read: Callable[[State], T], raw: object) -> Iterator[T]:
+    """What `read` makes of each object in a list, without those that it cannot read."""
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        return
+    for entry in raw:
+        try:
+            yield read(entry)
+        except (KeyError, TypeError, ValueError):
+            continue
+
+
+def _destination(raw: State) -> Destination:
+    return Destination(
+        name=str(raw["name"]),
+        state=str(raw["state"]),
+        confirmed_txid=_whole(raw.get("confirmed_txid")),
+        rpo_s=_number(raw.get("rpo_s")),
+        behind_bytes=_whole(raw.get("behind_bytes")),
+    )
+
+
+def _certificate(raw: State) -> tuple[str, float]:
+    return str(raw["name"]), float(raw["not_after"]) / 1000
+
+
+def _value(label_count: int) -> Callable[[State], Value]:
+    def read(raw: State) -> Value:
+        return Value(labels=_labels(raw, label_count), value=float(raw["value"]))
+
+    return read
+
+
+def _distribution(label_count: int) -> Callable[[State], Distribution]:
+    def read(raw: State) -> Distribution:
+        return Distribution(
+            labels=_labels(raw, label_count),
+            bounds=tuple(float(bound) for bound in raw["bounds"]),
+            counts=tuple(int(count) for count in raw["counts"]),
+            total=float(raw["sum"]),
+        )
+
+    return read
+
+
+def _labels(raw: State, count: int) -> tuple[str, ...]:
+    labels = tuple(str(label) for label in raw["labels"])
+    if len(labels) != count:
+        raise ValueError(f"{count} labels were expected, not {labels}")
+    return labels
+
+
+def _number(raw: object) -> float | None:
+    return float(raw) if isinstance(raw, int | float) and not isinstance(raw, bool) else None
+
+
+def _whole(raw: object) -> int | None:
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+
+
+def _text(raw: object) -> str | None:
+    return raw if isinstance(raw, str) and raw else None

@@ -1,0 +1,79 @@
+"""What the monitor knows of a node at one moment, as plain values.
+
+Whoever composes the program fills a NodeSnapshot; nothing here reads a file or asks for the time. None means "not
+known", and what is not known gets no sample: a gap in a chart is honest, a zero is a statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One number; `labels` are the values of its family's labels, in their order."""
+
+    labels: tuple[str, ...] = ()
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """How often values fell below each bound.
+
+    `counts` has one entry for each of the ascending `bounds` and a last one for what lies above; not cumulative.
+    """
+
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+    def __post_init__(self) -> None:
+        if len(self.counts) != len(self.bounds) + 1:
+            raise ValueError(f"{len(self.bounds)} bounds need {len(self.bounds) + 1} counts, not {len(self.counts)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A store that mirrors the replica, as the replica service described it last."""
+
+    name: str
+    state: str
+    confirmed_txid: int | None = None
+    rpo_s: float | None = None
+    behind_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What runs. `litestream` is None until the replica service has asked the binary for its version."""
+
+    version: str
+    litestream: str | None
+    sqlite: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSnapshot:
+    """One node at one moment.
+
+    What comes from a service's status file is what the service said last, however long ago: `service_written_at` (in
+    seconds since 1970; None for a service that never wrote) says how far the rest is to be believed.
+    """
+
+    build: Build
+    mode: str | None
+    superseded: bool | None
+    service_written_at: Mapping[str, float | None]
+    clock_synchronised: bool | None
+    disk_free_bytes: Mapping[str, int]
+    wal_bytes: Mapping[str, int]
+    destinations: tuple[Destination, ...] = ()
+    uploads: tuple[Value, ...] = ()
+    litestream_restarts: int | None = None
+    his_requests: tuple[Distribution, ...] = ()
+    his_commit_seconds: tuple[Distribution, ...] = ()
+    his_commit_batch_size: tuple[Distribution, ...] = ()
+    certificate_not_after: Mapping[str, float]

@@ -1,0 +1,168 @@
+"""Status files into the values that the metrics are made of; and what a file that says nonsense takes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from edge_node import __version__, status
+from edge_node.base.files import ServiceStatus
+from edge_node.base.instruments import Counter, Histogram
+from edge_node.services.node_snapshot import snapshot
+from edge_node.status import judge
+from monitoring.families import MODES
+from monitoring.snapshot import Destination, NodeSnapshot, Value
+
+
+def a_file(service: str, state: Mapping[str, Any], *, written_at: str = "2026-11-22T01:14:02.500Z") -> ServiceStatus:
+    return ServiceStatus(
+        service=service,
+        pid=1,
+        boot_id="this-boot",
+        started_at="2026-11-22T01:00:00.000Z",
+        written_at=written_at,
+        boottime=100.0,
+        every_s=2.0,
+        stopped=False,
+        state=state,
+    )
+
+
+REPLICA: dict[str, Any] = {
+    "epoch": 1, "superseded_by": None, "litestream": "running", "litestream_version": "0.5.17",
+    "litestream_restarts": 2, "txid": 9, "captured_at": None, "problems": [], "uploads": [],
+    "destinations": [
+        {"name": "local", "state": "current"},
+        {
+            "name": "cloud", "state": "behind", "confirmed_txid": 7, "rpo_s": 1.8, "behind_txids": 2,
+            "behind_bytes": 4120,
+        },
+    ],
+}  # fmt: skip
+
+
+def taken(
+    his: Mapping[str, Any] | None = None,
+    replica: Mapping[str, Any] | None = None,
+    *,
+    written_at: str = "2026-11-22T01:14:02.500Z",
+    now: float = 101.0,
+) -> NodeSnapshot:
+    """The snapshot of a node whose services wrote these states; None for a service that never wrote."""
+    states = {"his": his, "replica": replica, "monitor": None}
+    node = judge(
+        node_id="clinic-0042",
+        files={
+            name: None if state is None else a_file(name, state, written_at=written_at)
+            for name, state in states.items()
+        },
+        rpo_limits_s={},
+        now=now,
+        wall_ms=1_795_310_043_000,
+        this_boot="this-boot",
+        synchronised=True,
+        disk_free_bytes=None,
+    )
+    return snapshot(
+        node,
+        clock_synchronised=None,
+        disk_free_bytes={"/data": 5},
+        wal_bytes={"/data/his.db": 6},
+        sqlite_version="3.53.0",
+    )
+
+
+def test_a_node_that_has_not_begun() -> None:
+    node = taken()
+    assert node.service_written_at == {"his": None, "replica": None, "monitor": None}
+    assert (node.build.version, node.build.litestream, node.build.sqlite) == (__version__, None, "3.53.0")
+    assert node.superseded is None, "who never heard of an epoch does not know"
+    assert node.litestream_restarts is None
+    assert not (node.destinations or node.uploads or node.his_requests)
+    assert (node.disk_free_bytes, node.wal_bytes) == ({"/data": 5}, {"/data/his.db": 6})
+
+
+def test_what_the_replica_says() -> None:
+    node = taken(replica=REPLICA)
+    assert node.destinations == (
+        Destination(name="local", state="current"),
+        Destination(name="cloud", state="behind", confirmed_txid=7, rpo_s=1.8, behind_bytes=4120),
+    )
+    assert node.build.litestream == "0.5.17"
+    assert node.litestream_restarts == 2
+    assert node.superseded is False
+    assert taken(replica={**REPLICA, "superseded_by": "clinic-0042-b"}).superseded is True
+
+
+def test_counters_and_histograms_travel_whole() -> None:
+    """From the instruments of a service, through its file, into the metrics, with nothing lost."""
+    uploads, requests, commits = Counter(), Histogram((0.01, 0.1)), Histogram((0.001,))
+    uploads.add("cloud", "done", by=3)
+    for seconds in (0.005, 0.01, 0.05, 3.0):
+        requests.observe(seconds, "/patients", "GET", "200")
+    commits.observe(0.5)
+    node = taken(
+        his={"requests": requests.samples(), "commit_seconds": commits.samples(), "commit_batch_size": []},
+        replica={**REPLICA, "uploads": uploads.samples()},
+    )
+    assert node.uploads == (Value(labels=("cloud", "done"), value=3.0),)
+    (request,) = node.his_requests
+    assert (request.labels, request.bounds, request.counts) == (("/patients", "GET", "200"), (0.01, 0.1), (2, 1, 1))
+    assert request.total == pytest.approx(3.065)
+    (commit,) = node.his_commit_seconds
+    assert (commit.labels, commit.counts) == ((), (0, 1))
+
+
+def test_a_dead_service_keeps_its_last_values_and_its_old_time() -> None:
+    node = taken(replica=REPLICA, now=100_000.0)
+    assert node.service_written_at["replica"] == pytest.approx(1_795_310_042.5)
+    assert [destination.rpo_s for destination in node.destinations] == [None, 1.8]
+
+
+@pytest.mark.parametrize(
+    "certificate, expected",
+    [
+        pytest.param({"name": "his-cert", "not_after": 1_800_000_000_000}, {"his-cert": 1.8e9}, id="milliseconds"),
+        pytest.param(None, {}, id="no-tls"),
+    ],
+)
+def test_the_certificate(certificate: object, expected: dict[str, float]) -> None:
+    assert taken(his={"certificate": certificate}).certificate_not_after == expected
+
+
+GOOD = {"labels": ["/", "GET", "200"], "bounds": [1.0], "counts": [1, 0], "sum": 0.5}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({**GOOD, "labels": ["/"]}, id="labels-are-missing"),
+        pytest.param({**GOOD, "counts": [1]}, id="a-count-is-missing"),
+        pytest.param({**GOOD, "sum": None}, id="no-sum"),
+        pytest.param({**GOOD, "bounds": "abc"}, id="bounds-are-a-word"),
+        pytest.param({"labels": ["/", "GET", "200"]}, id="half-of-it"),
+        pytest.param("nonsense", id="a-word"),
+        pytest.param(None, id="nothing"),
+    ],
+)
+def test_an_odd_sample_is_left_out_alone(odd: object) -> None:
+    (request,) = taken(his={"requests": [odd, GOOD]}).his_requests
+    assert request.counts == (1, 0)
+
+
+@pytest.mark.parametrize("odd", [{}, 0.5, "text", None, [[]]], ids=repr)
+def test_a_list_that_is_none_hides_nothing_else(odd: object) -> None:
+    node = taken(his={"requests": odd}, replica={**REPLICA, "uploads": odd, "litestream_restarts": odd})
+    assert (node.his_requests, node.uploads, node.litestream_restarts) == ((), (), None)
+    assert len(node.destinations) == 2
+
+
+def test_a_time_that_is_none_counts_as_never() -> None:
+    assert taken(his={}, written_at="yesterday").service_written_at["his"] is None
+
+
+def test_the_metrics_know_every_mode_of_the_node() -> None:
+    """monitoring may not import us, so the closed set stands twice."""
+    assert set(MODES) == set(status.Mode)

@@ -1,0 +1,24 @@
+"""What a service draws in when it starts: a fresh interpreter imports it, and sys.modules is asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+CLOSURES = [  # service, must be absent, why
+    ("edge_node.services.replica", ("flask", "sqlite_utils", "edge_node.his", "prometheus_client"), "the replicator stays small"),
+    ("edge_node.services.monitor", ("flask", "sqlite_utils", "edge_node.his"), "the monitor knows no web application"),
+    ("edge_node.services.his", ("obstore", "pyrage", "prometheus_client", "edge_node.replication"), "the HIS never ships"),
+]
+
+
+@pytest.mark.parametrize("service, absent, why", CLOSURES, ids=[row[0].rsplit(".", 1)[1] for row in CLOSURES])
+def test_a_service_draws_in_only_its_own(service: str, absent: tuple[str, ...], why: str) -> None:
+    code = f"import json, sys, {service}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert service in loaded
+    assert not [name for name in absent if name in loaded], why
