@@ -1,3 +1,96 @@
-"""stub"""
+"""`edge-node config`: a first file, what is wrong with one, and what is in force."""
 
-COMMANDS = ()
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_node.base.errors import ConfigError, UsageError
+from edge_node.base.files import atomic_write
+from edge_node.cli.main import Where, where_options
+from edge_node.cli.output import answer, answer_json, table, talk
+from edge_node.config import render
+from edge_node.config.advice import advice
+
+
+@click.group("config")
+@where_options
+def config_group() -> None:
+    """The configuration file: make, check, show."""
+
+
+@config_group.command("init")
+@click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
+@where_options
+@click.pass_obj
+def init(where: Where, stdout: bool) -> None:
+    """Write a complete, commented example; an existing file is never replaced."""
+    text = render.example(home=where.home.resolve() if where.home and not where.config else None)
+    if stdout:
+        answer(text.rstrip("\n"))
+        return
+    path = where.path()
+    if path.exists():
+        raise UsageError(
+            "usage",
+            f"{path} exists; it is not replaced",
+            context=None,
+            hint="edge-node config init --stdout prints the example",
+        )
+    _write(path, text)
+    talk(f"wrote {path}: change it, then run edge-node config check")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, text.encode())
+    except OSError as error:
+        raise UsageError(
+            "usage",
+            f"{path} cannot be written",
+            context=f"{type(error).__name__}: {error.strerror}",
+            hint="--config PATH or --home DIR names another place",
+        ) from error
+
+
+@config_group.command("check")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+@where_options
+@click.pass_obj
+def check(where: Where, as_json: bool) -> None:
+    """Do what a service does at its start, and name every problem. Exit 3 when there is one."""
+    path = where.path()
+    try:
+        config = where.load()
+    except ConfigError as error:
+        if as_json:
+            found = [{"path": problem.path, "text": problem.text} for problem in error.problems]
+            answer_json({"file": str(path), "ok": False, "code": error.code, "problems": found, "advice": []})
+        raise
+    notes = advice(config)
+    if as_json:
+        said = [{"path": note.path, "text": note.text} for note in notes]
+        answer_json({"file": str(path), "ok": True, "code": None, "problems": [], "advice": said})
+        return
+    answer(f"{path}: ok")
+    for note in notes:
+        talk(f"look again: {note.path}: {note.text}")
+
+
+@config_group.command("show")
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+@where_options
+@click.pass_obj
+def show(where: Where, as_json: bool) -> None:
+    """Print every value in force, and whether it is from the file or a default."""
+    settings = render.effective(where.load())
+    if as_json:
+        answer_json([setting._asdict() for setting in settings])
+        return
+    rows = [(path, origin.value, "-" if value is None else render.toml(value)) for path, value, origin in settings]
+    answer(table(("KEY", "FROM", "VALUE"), rows))
+
+
+COMMANDS = (config_group,)

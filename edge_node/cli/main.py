@@ -104,7 +104,8 @@ def main() -> None:
     """Run a command; an EdgeError ends as its sentence and its exit code, a bug shows its traceback."""
     _add_commands()
     try:
-        cli.main(prog_name="edge-node", standalone_mode=False)
+        # Without standalone mode click returns the code of an Exit instead of ending the process with it.
+        code = cli.main(prog_name="edge-node", standalone_mode=False)
     except EdgeError as error:
         click.echo(error.render(), err=True)
         sys.exit(int(error.exit_code))
@@ -114,5 +115,4 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(int(ExitCode.USAGE))
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -19,7 +19,7 @@ from edge_node.cli.output import answer, talk
 from edge_node.cli.status import status
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint, parse_endpoint
-from edge_node.status import SERVICES, ServiceState, status_reader
+from edge_node.status import SERVICES, NodeStatus, ServiceState, status_reader
 from edge_node.store.databases import DATABASES, db_path
 
 
@@ -77,7 +77,7 @@ def up(where: Where, port: int | None) -> None:
                     "monitor": [*common, "--listen", str(config.monitor.listen)],
                 },
                 clock=clock,
-                is_ready=lambda: all(state is ServiceState.OK for state in read().services.values()),
+                is_ready=lambda: _is_ready(read()),
                 on_ready=lambda: _tell_ready(config, where),
             )
             raise click.exceptions.Exit(foreground.run())
@@ -115,6 +115,11 @@ def _refuse_taken_port(endpoint: Endpoint) -> None:
                 context="another program has this port" if error.errno == 98 else None,
                 hint="choose another: edge-node up --port N (PORT=N for make run)",
             ) from error
+
+
+def _is_ready(node: NodeStatus) -> bool:
+    """Does every service work, Litestream among them? A destination that is away keeps nobody waiting."""
+    return node.replica["litestream"] == "running" and all(state is ServiceState.OK for state in node.services.values())
 
 
 def _tell_ready(config: Config, where: Where) -> None:

@@ -1,3 +1,280 @@
-"""stub"""
+"""The replica: what the destinations hold, which past can be restored, restoring it, and checking it."""
 
-COMMANDS = ()
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_node.base.clock import parse_utc, utc_text
+from edge_node.base.errors import ExitCode, ReplicaError, ServiceError, UsageError
+from edge_node.base.files import read_status
+from edge_node.base.systemd import credential_path
+from edge_node.base.units import spoken_duration
+from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.output import answer, answer_json, table, talk
+from edge_node.config.schema import Config
+from edge_node.replication.destination import Destination
+from edge_node.replication.epoch import current_epoch, folder_name, replica_path
+from edge_node.replication.restore import Stretch, points, restore
+from edge_node.replication.sealing import Identity, Sealer, read_identity
+from edge_node.replication.shipping_record import Confirmed, ShippingRecord
+from edge_node.replication.source import LocalSource, Source, find_source
+from edge_node.replication.verify import Verified, verify
+from edge_node.store.databases import DATABASES
+
+LOCAL = "local"
+LEVELS = {0: "capture", 1: "30 s", 2: "5 min", 3: "1 h", 9: "snapshot"}
+
+
+def source_options(command: Any) -> Any:
+    """--from, --database, --identity, --node: which copy is spoken of."""
+    for option in (
+        click.option("--from", "origin", default=LOCAL, show_default=True, help="local, a destination, or a URL."),
+        click.option("--database", type=click.Choice(list(DATABASES)), default="his", show_default=True),
+        click.option("--identity", type=click.Path(path_type=Path), help="File with the age identity that opens it."),
+        click.option("--node", "node_id", help="Whose copy, where a URL holds several clinics'."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("replica")
+def replica_group() -> None:
+    """Copies of the databases: how they are, restoring from them, checking them."""
+
+
+@replica_group.command("status")
+@click.option("--json", "as_json", is_flag=True, help="The replicator's state as a document.")
+@where_options
+@click.pass_obj
+def replica_status(where: Where, as_json: bool) -> None:
+    """How far Litestream and each destination are."""
+    config = where.load()
+    status = read_status(config.node.run_dir, "replica")
+    if status is None:
+        raise ServiceError(
+            "service-stopped",
+            "the replicator has not run here yet",
+            context=f"there is no status file below {config.node.run_dir}",
+            hint="edge-node run replica, or edge-node up, starts it",
+            exit_code=ExitCode.REPLICA,
+        )
+    if as_json:
+        answer_json({"written_at": status.written_at, "stopped": status.stopped, **status.state})
+        return
+    state = status.state
+    running = "stopped" if status.stopped else state["litestream"]
+    answer(f"epoch {state['epoch']}   litestream {running}   TXID {state['txid']}   at {status.written_at}\n")
+    rows = [
+        (
+            found["name"],
+            found["state"],
+            found.get("confirmed_at") or "-",
+            "-" if (rpo := found.get("rpo_s")) is None else spoken_duration(rpo),
+            _behind(found),
+            found.get("reason") or "",
+        )
+        for found in state["destinations"]
+    ]
+    answer(table(("DESTINATION", "STATE", "CONFIRMED", "RPO", "BEHIND", ""), rows))
+
+
+def _size(size_bytes: int) -> str:
+    """A size for a person: "340 B", "22.0 KB", "1.7 GB"."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    for unit, factor in (("KB", 1e3), ("MB", 1e6), ("GB", 1e9)):
+        if size_bytes < factor * 1000:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes / 1e12:.1f} TB"
+
+
+def _behind(found: dict[str, Any]) -> str:
+    txids = found.get("behind_txids")
+    return f"{txids} txid, {_size(found['behind_bytes'])}" if txids else "-"
+
+
+@replica_group.command("points")
+@source_options
+@click.option("--json", "as_json", is_flag=True, help="Stretches of restore points as a list.")
+@where_options
+@click.pass_obj
+def replica_points(
+    where: Where, origin: str, database: str, identity: Path | None, node_id: str | None, as_json: bool
+) -> None:
+    """Which past states can be restored, and how finely."""
+
+    async def listed() -> list[Stretch]:
+        source = await _source(where, origin, database=database, identity=identity, node_id=node_id)
+        return points(await source.list())
+
+    stretches = asyncio.run(listed())
+    if as_json:
+        answer_json(
+            [
+                {**asdict(stretch), "from": utc_text(stretch.from_ms), "to": utc_text(stretch.to_ms)}
+                for stretch in stretches
+            ]
+        )
+        return
+    rows = [
+        (
+            LEVELS.get(stretch.level, f"level {stretch.level}"),
+            utc_text(stretch.from_ms),
+            utc_text(stretch.to_ms),
+            f"{stretch.min_txid} to {stretch.max_txid}",
+            str(stretch.files),
+            _size(stretch.size_bytes),
+        )
+        for stretch in stretches
+    ]
+    answer(table(("GRANULARITY", "FROM", "TO", "TXID", "FILES", "SIZE"), rows))
+    if not stretches:
+        talk("nothing can be restored from here")
+
+
+@replica_group.command("restore")
+@source_options
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="The new file; nothing is overwritten.")
+@click.option("--at", "at", help="What was committed by this time, such as 2026-11-22T09:00:00+08:00.")
+@click.option("--txid", type=click.IntRange(min=1), help="What was committed by this transaction.")
+@click.option("--json", "as_json", is_flag=True, help="What was restored as a document.")
+@click.option("--dry-run", is_flag=True, help="Say what would be restored, and fetch nothing.")
+@where_options
+@click.pass_obj
+def replica_restore(
+    where: Where,
+    origin: str,
+    database: str,
+    identity: Path | None,
+    node_id: str | None,
+    to: Path,
+    at: str | None,
+    txid: int | None,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    """Make a database from a copy of it; its integrity is checked."""
+    at_ms = _time(at)
+    if at_ms is not None and txid is not None:
+        raise UsageError("usage", "--at and --txid are two answers to one question", context=None, hint="give one")
+
+    async def made() -> Any:
+        source = await _source(where, origin, database=database, identity=identity, node_id=node_id)
+        if dry_run:
+            return source, await _planned(source, at_ms=at_ms, txid=txid)
+        return source, await restore(source, to.absolute(), at_ms=at_ms, txid=txid)
+
+    source, done = asyncio.run(made())
+    if dry_run:
+        answer(f"would restore {to} from {source.name}: {done}")
+    elif as_json:
+        answer_json({**asdict(done), "path": str(done.path), "newest_at": utc_text(done.newest_at_ms)})
+    else:
+        answer(done.sentence())
+
+
+async def _planned(source: Source, *, at_ms: int | None, txid: int | None) -> str:
+    from edge_node.replication.restore import plan
+
+    chain, _ = plan(await source.list(), at_ms=at_ms, txid=txid)
+    if not chain:
+        return "nothing, since it holds nothing for that point"
+    size_bytes = sum(file.size_bytes for file in chain)
+    return f"TXID {chain[-1].max_txid} out of {len(chain)} files, {_size(size_bytes)}"
+
+
+@replica_group.command("verify")
+@source_options
+@click.option("--json", "as_json", is_flag=True, help="What was found as a document.")
+@where_options
+@click.pass_obj
+def replica_verify(
+    where: Where, origin: str, database: str, identity: Path | None, node_id: str | None, as_json: bool
+) -> None:
+    """Fetch, open and check what a restore would take, and restore it to scratch. Exit 5 when anything is wrong."""
+
+    async def checked() -> Verified:
+        source = await _source(where, origin, database=database, identity=identity, node_id=node_id)
+        config = where.load() if where.path().exists() else None
+        confirmed = _confirmed(config, origin, database) if config else None
+        scratch = config.node.state_dir if config else Path.cwd()
+        return await verify(source, scratch, confirmed=confirmed)
+
+    found = asyncio.run(checked())
+    if as_json:
+        answer_json(asdict(found))
+    else:
+        newest = utc_text(found.newest_at_ms) if found.newest_at_ms is not None else "-"
+        answer(
+            f"{found.source}: {found.files} files; a restore takes {found.chain} of them, "
+            f"{_size(found.size_bytes)}, and reaches TXID {found.txid}, {newest}"
+        )
+        answer("every one opened, checked, and restored" if not found.problems else "NOT SOUND")
+    if found.problems:
+        raise ReplicaError(
+            "replica-unsound",
+            f"{len(found.problems)} problems in {found.source}",
+            context=None,
+            hint="restore from another source; a destination is mended by the next snapshot that it gets",
+            problems=found.problems,
+        )
+
+
+def _time(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_utc(text)
+    except ValueError as error:
+        raise UsageError("usage", f"--at: {error}", context=None, hint="give the time with its zone") from error
+
+
+async def _source(where: Where, origin: str, *, database: str, identity: Path | None, node_id: str | None) -> Source:
+    """The copy that --from speaks of. A URL needs no configuration: a new machine has none. Raises EdgeError."""
+    if "://" in origin:
+        config = where.load() if where.path().exists() else None
+        destination = Destination(origin, origin, Sealer(()))
+        return await find_source(
+            destination, database=database, node_id=node_id, identity=_identity(config, identity, sealed=True)
+        )
+    config = where.load()
+    run_as_owner(config)
+    if origin == LOCAL:
+        number = current_epoch(config.node.state_dir)
+        return LocalSource(replica_path(config.replica.local, number, database))
+    known = {found.name: found for found in config.replica.destination}
+    if origin not in known:
+        raise UsageError(
+            "usage",
+            f"there is no destination {origin!r}",
+            context=f"known: {', '.join([LOCAL, *known])}",
+            hint="give one of these, or a URL such as file:///mnt/nas/clinic",
+        )
+    return await find_source(
+        Destination(origin, known[origin].url, Sealer(())),
+        database=database,
+        node_id=node_id or config.node.id,
+        identity=_identity(config, identity, sealed=not config.replica.plain),
+    )
+
+
+def _identity(config: Config | None, given: Path | None, *, sealed: bool) -> Identity | None:
+    """The identity that was given, else this node's own where it has one. Raises ReplicaError identity-unreadable."""
+    if given is not None:
+        return read_identity(given)
+    if config is None or not sealed:
+        return None
+    own = credential_path("node-identity", state_dir=config.node.state_dir)
+    return read_identity(own) if own.exists() else None
+
+
+def _confirmed(config: Config, origin: str, database: str) -> Confirmed | None:
+    record = ShippingRecord(config.node.state_dir / "shipping" / f"{origin}.json")
+    return record.copy(f"{folder_name(current_epoch(config.node.state_dir))}/{database}").newest
+
+
+COMMANDS: Sequence[click.Command] = (replica_group,)

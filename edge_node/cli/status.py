@@ -87,7 +87,8 @@ def _line(line: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _copy(copy: Mapping[str, Any], replica: Mapping[str, Any]) -> tuple[str, ...]:
     if copy["name"] == "local":
-        return ("local", _moment(replica["captured_at"]), NONE, NONE, NONE)
+        rpo = copy.get("rpo_s")
+        return ("local", _moment(replica["captured_at"]), NONE if rpo is None else spoken_duration(rpo), NONE, NONE)
     behind, rpo, drill = copy["behind_txids"], copy["rpo_s"], copy["last_drill"]
     told = "" if copy["state"] in ("current", "behind") else f"  {copy['state']}"
     return (

@@ -10,7 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic.fields import FieldInfo
 
-from edge_node.config.schema import Config, Section
+from edge_node.config.schema import Config
+from edge_node.config.section import Section
 
 # A place in the file: keys, and the numbers of list entries from 0.
 Place = tuple[str | int, ...]
@@ -29,7 +30,7 @@ class Key:
     @property
     def placeholder(self) -> Any:
         """A value that is valid here; a table has those of its required keys."""
-        if self.section is None or self.info.examples:
+        if self.section is None:
             return (self.info.examples or [None])[0]
         table = {key.name: key.placeholder for key in keys(self.section).values() if key.info.is_required()}
         return [table] if self.is_list else table

@@ -18,14 +18,17 @@ from pydantic import ValidationError
 from edge_node.base.errors import ConfigError, Problem
 from edge_node.config import rules, sentences
 from edge_node.config.keys import Place, keys, path_text, table_at
-from edge_node.config.schema import Config, Section
+from edge_node.config.schema import Config
+from edge_node.config.section import Section
 
 S = TypeVar("S", bound=Section)
 
 _SYNTAX_PLACE = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
+# The commonest slip: idle_lock = 15min
+_BARE_TEXT = re.compile(r"=\s*(?!true\b|false\b)[\w.]*[A-Za-z][\w.]*\s*(#.*)?$")
 _HINT = "edge-node config init --stdout prints a complete, commented example"
-# Defaults that are made from another key: when that one is wrong, nothing can be said about these.
-_DERIVED: dict[str, tuple[str, ...]] = {"preferred": ("table", "mark"), "kind": ("port",), "state_dir": ("local",)}
+# Defaults that are made from another key of their table: when that one is wrong, nothing can be said about these.
+_DERIVED: dict[str, tuple[str, ...]] = {"preferred": ("table", "mark"), "kind": ("port",)}
 
 
 def load(path: Path, *, home: Path | None = None) -> Config:
@@ -34,7 +37,7 @@ def load(path: Path, *, home: Path | None = None) -> Config:
     Raises ConfigError: config-missing where there is no file, config-invalid with every problem of it.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             "config-missing",
@@ -61,8 +64,8 @@ def parse(text: str, *, source: str = "edge-node.toml", home: Path | None = None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _invalid(source, [_syntax_problem(str(error))], context=_line_of(str(error), text)) from None
-    config, problems = _validate(data, home)
+        raise _unreadable(source, str(error), text) from None
+    config, problems = examine(data, home=home)
     if problems:
         raise _invalid(source, _in_file_order(problems, data))
     return config
@@ -73,17 +76,23 @@ def _invalid(source: str, problems: list[Problem], *, context: str | None = None
     return ConfigError("config-invalid", f"{count} in {source}", context=context, hint=_HINT, problems=problems)
 
 
-def _validate(data: dict[str, Any], home: Path | None) -> tuple[Config, list[Problem]]:
+def examine(data: dict[str, Any], *, home: Path | None = None) -> tuple[Config, list[Problem]]:
+    """What can be read of parsed TOML, and everything that is wrong with it.
+
+    With problems, the values that are wrong are absent from the models: such a Config is for rules, not for services.
+    """
     try:
         config = _settle(Config.model_validate(data), home)
     except ValidationError as error:
-        wrong = {_key_place(details["loc"]) for details in error.errors() if details["type"] != "extra_forbidden"}
         mended = copy.deepcopy(data)
         for details in error.errors():
             _mend(mended, _key_place(details["loc"]))
         partial = _settle(Config.model_validate(mended), home)
-        for place in wrong:
-            _blank(partial, place)
+        for details in error.errors():
+            is_unknown = details["type"] == "extra_forbidden"
+            place = sentences.meant(details["loc"]) if is_unknown else _key_place(details["loc"])
+            if place is not None:
+                _blank(partial, place)
         return partial, [*sentences.problems(error), *rules.broken(partial, is_partial=True)]
     return config, rules.broken(config)
 
@@ -149,34 +158,37 @@ def _blank(config: Config, place: Place) -> None:
     attribute = _attribute(model, str(name))
     vars(model).pop(attribute, None)
     for derived in _DERIVED.get(attribute, ()):
-        owner = config.replica if derived == "local" else model
-        if derived not in owner.model_fields_set:
-            vars(owner).pop(derived, None)
-    if place[:2] == ("lines", "detect"):
-        for line in config.line if "line" in vars(config) else ():
-            if attribute not in line.detect.model_fields_set or len(place) == 2:
-                vars(line.detect).pop(attribute, None)
+        _blank_default(model, derived)
+    if attribute == "state_dir":
+        _blank_default(vars(config).get("replica"), "local")
+    for line in vars(config).get("line", ()):
+        if place in (("lines",), ("lines", "detect")):
+            vars(line).pop("detect", None)
+        elif place[:2] == ("lines", "detect") and "detect" in vars(line):
+            _blank_default(line.detect, attribute)
+
+
+def _blank_default(model: Section | None, attribute: str) -> None:
+    if model is not None and attribute not in model.model_fields_set:
+        vars(model).pop(attribute, None)
 
 
 def _attribute(model: Section, name: str) -> str:
     return keys(type(model))[name].attribute
 
 
-def _syntax_problem(said: str) -> Problem:
-    match = _SYNTAX_PLACE.fullmatch(said)
-    if match is None:
-        return Problem(path="the file", text=f"not TOML: {said}")
-    return Problem(path=f"row {match[2]}, column {match[3]}", text=f"not TOML: {match[1]}")
-
-
-def _line_of(said: str, text: str) -> str | None:
-    """The row that cannot be read, with a mark below the column."""
-    match = _SYNTAX_PLACE.fullmatch(said)
-    rows = text.splitlines()
+def _unreadable(source: str, said: str, text: str) -> ConfigError:
+    """The error for a text that is no TOML, with the row and a mark below the column."""
+    match, rows = _SYNTAX_PLACE.fullmatch(said), text.splitlines()
     if match is None or int(match[2]) > len(rows):
-        return None
+        return _invalid(source, [Problem(path="the file", text=f"not TOML: {said}")])
     row = rows[int(match[2]) - 1].expandtabs(1)
-    return f"{row}\n{' ' * (int(match[3]) - 1)}^"
+    reason = match[1] + ("; text and quantities stand in quotes" if _BARE_TEXT.search(row) else "")
+    return _invalid(
+        source,
+        [Problem(path=f"row {match[2]}, column {match[3]}", text=f"not TOML: {reason}")],
+        context=f"{row}\n{' ' * (int(match[3]) - 1)}^",
+    )
 
 
 def _in_file_order(problems: list[Problem], data: dict[str, Any]) -> list[Problem]:

@@ -1,293 +1,301 @@
-"""Rules between fields, which no field can judge alone. Each is a function of the configuration that yields problems.
+"""Rules between fields, which no field can judge alone: functions of the configuration, or of one entry, to problems.
 
-In a file with other problems some values are blank; a rule that meets one (AttributeError) stays silent.
+In a file with other problems some values are blank, that is, absent from their model. A rule that needs one raises
+AttributeError, and nothing is said: no one is told about a value that nobody wrote.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from edge_node.base.errors import Problem
 from edge_node.base.units import format_duration
-from edge_node.config.schema import Config, Detect, Existing, Line, ProbeKind, Target, TargetRole
+from edge_node.config.line_schema import Detect, Existing, Line, ProbeKind, TargetRole
+from edge_node.config.schema import Config, Destination
+from edge_node.config.section import Section
 from edge_node.config.values import shown
 
-Rule = Callable[[Config], Iterator[Problem]]
+Problems = Iterator[Problem]
 
 # Fewer lost answers than this in a row are weather, not silence.
 PROBES_OF_SILENCE = 3
 # A line that is condemned sooner wants two targets: one silent host must not cost the line.
 FAST_DEAD_AFTER_S = 1.0
+# Folders under state_dir that others write.
+_USED_FOLDERS = ("data", "litestream", "shipping", "credentials", "orders", "copies")
+_EVERY_ADDRESS = {"0.0.0.0", "::"}
+# Durations compare as floats.
+_EPSILON_S = 1e-9
+_TAKEN = "{value}: {first} has it already; choose another"
 
 
 def broken(config: Config, *, is_partial: bool = False) -> list[Problem]:
-    """Every rule that the configuration breaks. In a partial one, rules about blank values are skipped."""
+    """Every rule that the configuration breaks. In a partial one, rules about blank values are silent."""
     found: list[Problem] = []
-    for rule in RULES:
+
+    def judge(rule: Callable[..., Problems], *arguments: Any) -> None:
         try:
-            for problem in rule(config):
-                found.append(problem)
+            found.extend(rule(*arguments))
         except AttributeError:
             if not is_partial:
                 raise
+
+    def judge_entries(
+        rules: Sequence[Callable[..., Problems]], path: str, list_of: Callable[[], Sequence[Any]]
+    ) -> None:
+        try:
+            entries = list_of()
+        except AttributeError:
+            return
+        for i, entry in enumerate(entries):
+            for rule in rules:
+                judge(rule, config, f"{path}[{i}]", entry)
+
+    for rule in RULES:
+        judge(rule, config)
+    judge_entries(DESTINATION_RULES, "replica.destination", lambda: config.replica.destination)
+    judge_entries(LINE_RULES, "line", lambda: config.line)
     return found
 
 
-def _tls_off_loopback(config: Config) -> Iterator[Problem]:
+# --- rules of the whole
+
+
+def _his_without_tls_stays_inside(config: Config) -> Problems:
     if config.his.tls is None and not config.his.listen.is_loopback:
-        yield Problem(
-            path="his.listen",
-            text=f'"{config.his.listen}": without his.tls only a loopback address, such as "127.0.0.1:8080"',
-        )
+        text = f'"{config.his.listen}": without his.tls only a loopback address, such as "127.0.0.1:8080"'
+        yield Problem(path="his.listen", text=text)
 
 
-def _listeners_apart(config: Config) -> Iterator[Problem]:
+def _listeners_differ(config: Config) -> Problems:
     his, monitor = config.his.listen, config.monitor.listen
-    everywhere = {"0.0.0.0", "::"}  # noqa: S104
-    if his.port == monitor.port and (his.host == monitor.host or everywhere & {his.host, monitor.host}):
+    if his.port == monitor.port and (his.host == monitor.host or _EVERY_ADDRESS & {his.host, monitor.host}):
         yield Problem(path="monitor.listen", text=f'"{monitor}": his.listen has that port; choose another')
 
 
-def _folders_apart(config: Config) -> Iterator[Problem]:
-    node = config.node
-    seen = {node.state_dir: "state_dir"}
-    for name, path in (("run_dir", node.run_dir), ("links_dir", node.links_dir)):
-        if path in seen:
-            yield Problem(path=f"node.{name}", text=f'"{path}": is {seen[path]} too; give each its own folder')
-        seen[path] = name
+def _folders_differ(config: Config) -> Problems:
+    folders = [(f"node.{name}", getattr(config.node, name)) for name in ("state_dir", "run_dir", "links_dir")]
+    yield from _unique(folders, _TAKEN)
 
 
-def _local_replica_apart(config: Config) -> Iterator[Problem]:
+def _local_replica_has_its_folder(config: Config) -> Problems:
     local, state = config.replica.local, config.node.state_dir
     if local == state or local in state.parents:
         yield Problem(path="replica.local", text=f'"{local}": holds state_dir; give the replica a folder of its own')
-    for name in ("data", "litestream", "shipping", "credentials", "orders", "copies"):
+        return
+    for name in _USED_FOLDERS:
         if _overlap(local, state / name):
             yield Problem(path="replica.local", text=f'"{local}": state_dir/{name} is used otherwise; choose another')
 
 
-def _encryption_decided(config: Config) -> Iterator[Problem]:
+def _encryption_is_decided(config: Config) -> Problems:
+    replica = config.replica
     if "replica" not in config.model_fields_set:
         return
-    replica = config.replica
     if replica.plain and replica.encrypt_to:
         yield Problem(path="replica.plain", text="true beside encrypt_to; keep one of the two")
     if not replica.plain and not replica.encrypt_to:
-        yield Problem(
-            path="replica.encrypt_to",
-            text='must be given, such as ["age1…", "age1…"]; or plain = true to ship unencrypted',
-        )
+        text = 'must be given, such as ["age1…", "age1…"]; or plain = true to ship unencrypted'
+        yield Problem(path="replica.encrypt_to", text=text)
 
 
-def _destination_names(config: Config) -> Iterator[Problem]:
-    for i, destination in enumerate(config.replica.destination):
-        if getattr(destination, "name", None) == "local":
-            yield Problem(path=f"replica.destination[{i}].name", text='"local": is the local replica; choose another')
+def _recipients_differ(config: Config) -> Problems:
+    found = ((f"replica.encrypt_to[{i}]", each) for i, each in enumerate(config.replica.encrypt_to))
+    yield from _unique(found, "the same recipient as {first}")
 
 
-def _files_need_no_network(config: Config) -> Iterator[Problem]:
-    for i, destination in enumerate(config.replica.destination):
-        if getattr(destination, "url", "").startswith("file://"):
-            for name in ("endpoint", "addresses", "region", "credential"):
-                if getattr(destination, name, None):
-                    yield Problem(path=f"replica.destination[{i}].{name}", text="a file:// destination has none")
+def _destinations_differ(config: Config) -> Problems:
+    entries = config.replica.destination
+    yield from _unique(_column("replica.destination", entries, "name"), _TAKEN)
+    yield from _unique(
+        ((path, str(url).rstrip("/")) for path, url in _column("replica.destination", entries, "url")), _TAKEN
+    )
 
 
-def _file_destinations_apart(config: Config) -> Iterator[Problem]:
-    local, state = config.replica.local, config.node.state_dir
-    for i, destination in enumerate(config.replica.destination):
-        url = getattr(destination, "url", "")
-        if not url.startswith("file://"):
+def _lines_differ(config: Config) -> Problems:
+    for name in ("name", "preferred", "interface"):
+        yield from _unique(_column("line", config.line, name), _TAKEN)
+    for name in ("table", "mark"):
+        # Where two lines are preferred alike, the defaults made from it need no sentence of their own.
+        yield from _unique(_column("line", config.line, name, unless_default=_preferred_twice(config.line)), _TAKEN)
+
+
+def _upstreams_differ(config: Config) -> Problems:
+    yield from _unique(_column("upstream", config.upstream, "name"), _TAKEN)
+
+
+def _detection_agrees(config: Config) -> Problems:
+    yield from _limits("lines.detect", config.lines.detect, None)
+
+
+# --- rules of one destination
+
+
+def _destination_is_not_the_local_replica(_: Config, path: str, destination: Destination) -> Problems:
+    if destination.name == "local":
+        yield Problem(path=f"{path}.name", text='"local": is the local replica\'s name; choose another')
+
+
+def _folder_needs_no_network(_: Config, path: str, destination: Destination) -> Problems:
+    if destination.scheme == "file":
+        for name in ("endpoint", "addresses", "region", "credential"):
+            if getattr(destination, name, None):
+                yield Problem(path=f"{path}.{name}", text="a file:// destination has none")
+
+
+def _folder_is_elsewhere(config: Config, path: str, destination: Destination) -> Problems:
+    folder = destination.folder
+    if folder is None:
+        return
+    if _overlap(folder, config.replica.local) or _overlap(folder, config.node.state_dir / "data"):
+        text = f"{shown(destination.url)}: overlaps the local replica or the databases; choose a folder of its own"
+        yield Problem(path=f"{path}.url", text=text)
+
+
+def _rpo_limit_can_be_met(config: Config, path: str, destination: Destination) -> Problems:
+    limit_s, every_s = destination.rpo_limit_s, config.replica.sync_every_s
+    if limit_s <= every_s:
+        yield _compared(f"{path}.rpo_limit", limit_s, "must be longer than", "replica.sync_every", every_s)
+
+
+# --- rules of one line
+
+
+def _gateway_is_on_the_line(_: Config, path: str, line: Line) -> Problems:
+    if line.address is None or line.gateway is None:
+        return
+    if line.gateway == line.address.ip:
+        yield Problem(path=f"{path}.gateway", text=f'"{line.gateway}": is our own address')
+    elif line.gateway not in line.address.network:
+        text = f'"{line.gateway}": lies outside {line.address.network}, the network of the line'
+        yield Problem(path=f"{path}.gateway", text=text)
+
+
+def _line_has_its_table(config: Config, path: str, line: Line) -> Problems:
+    if line.table == config.lines.table:
+        yield Problem(path=f"{path}.table", text=f"{line.table}: is lines.table; choose another")
+
+
+def _service_ip_is_given(config: Config, path: str, line: Line) -> Problems:
+    if line.existing is Existing.SERVICE_IP and config.lines.service_ip is None:
+        yield Problem(path=f"{path}.existing", text='"service-ip": needs lines.service_ip')
+
+
+def _line_detection_agrees(config: Config, path: str, line: Line) -> Problems:
+    yield from _limits(f"{path}.detect", line.detect, config.lines.detect)
+
+
+def _targets_differ(_: Config, path: str, line: Line) -> Problems:
+    found = ((f"{path}.target[{i}].address", (t.kind, t.address, t.port)) for i, t in enumerate(line.target))
+    yield from _unique(found, "the same target as {first}")
+
+
+def _icmp_has_no_port(_: Config, path: str, line: Line) -> Problems:
+    for i, target in enumerate(line.target):
+        if target.kind is ProbeKind.ICMP and target.port is not None:
+            yield Problem(path=f"{path}.target[{i}].port", text="an icmp target has none")
+
+
+def _targets_are_asked_often_enough(_: Config, path: str, line: Line) -> Problems:
+    dead_after_s = line.detect.dead_after_s
+    for i, target in enumerate(line.target):
+        if target.role is not TargetRole.CLOUD or target.every_s is None:
             continue
-        path = Path(url.removeprefix("file://"))
-        if _overlap(path, local) or _overlap(path, state / "data"):
-            yield Problem(
-                path=f"replica.destination[{i}].url",
-                text=f"{shown(url)}: overlaps the local replica or the databases; choose a folder of its own",
-            )
+        if PROBES_OF_SILENCE * target.every_s > dead_after_s + _EPSILON_S:
+            where = f"{path}.target[{i}].every"
+            yield _compared(where, target.every_s, "is longer than a third of", "dead_after", dead_after_s)
 
 
-def _rpo_limit_can_be_met(config: Config) -> Iterator[Problem]:
-    for i, destination in enumerate(config.replica.destination):
-        limit_s = getattr(destination, "rpo_limit_s", None)
-        if limit_s is not None and limit_s <= config.replica.sync_every_s:
-            yield _longer(
-                f"replica.destination[{i}].rpo_limit", limit_s, "must be longer than", "replica.sync_every",
-                config.replica.sync_every_s,
-            )  # fmt: skip
+def _fast_detection_has_two_targets(_: Config, path: str, line: Line) -> Problems:
+    dead_after_s = line.detect.dead_after_s
+    judging = [target for target in line.target if target.role is TargetRole.CLOUD]
+    if len(judging) == 1 and dead_after_s < FAST_DEAD_AFTER_S:
+        text = f'one cloud target; dead_after below 1s ("{format_duration(dead_after_s)}") needs two'
+        yield Problem(path=f"{path}.target", text=text)
 
 
-def _longer(path: str, value_s: float, relation: str, other: str, other_s: float) -> Problem:
-    text = f'"{format_duration(value_s)}" {relation} {other} ("{format_duration(other_s)}")'
-    return Problem(path=path, text=text)
+# --- shared by the rules
 
 
-def _detect(config: Config) -> Iterator[Problem]:
-    common = config.lines.detect
-    yield from _limits("lines.detect", common, None)
-    for i, line in enumerate(config.line):
-        if "detect" in vars(line):
-            yield from _limits(f"line[{i}].detect", line.detect, common)
-
-
-def _limits(path: str, detect: Detect, common: Detect | None) -> Iterator[Problem]:
+def _limits(path: str, detect: Detect, common: Detect | None) -> Problems:
     """Limits that contradict each other; not again for a line that takes both from [lines.detect]."""
 
-    def pair(first: str, second: str) -> tuple[Any, Any] | None:
+    def pair(first: str, second: str) -> tuple[float, float] | None:
         values = getattr(detect, first, None), getattr(detect, second, None)
-        inherited = common is not None and values == (getattr(common, first, None), getattr(common, second, None))
-        return None if None in values or inherited else values
+        if common is not None and values == (getattr(common, first, None), getattr(common, second, None)):
+            return None
+        return None if values[0] is None or values[1] is None else (values[0], values[1])
 
-    for key, other, relation, holds in (
-        ("hold", "hold_max", "is longer than", lambda a, b: a <= b),
-        ("dead_after", "window", "is longer than", lambda a, b: a <= b),
-        ("confirm", "window", "is longer than", lambda a, b: a <= b),
-        ("rtt_ok", "rtt_bad", "is longer than", lambda a, b: a <= b),
-    ):
-        values = pair(f"{key}_s", f"{other}_s")
-        if values and not holds(*values):
-            yield _longer(f"{path}.{key}", values[0], relation, other, values[1])
-    values = pair("dead_after_s", "interval_s")
-    if values and values[0] < PROBES_OF_SILENCE * values[1] - 1e-9:
-        yield _longer(f"{path}.dead_after", values[0], "is shorter than three times", "interval", values[1])
-    values = pair("loss_ok", "loss_bad")
-    if values and values[0] > values[1]:
+    for key, other in (("hold", "hold_max"), ("dead_after", "window"), ("confirm", "window"), ("rtt_ok", "rtt_bad")):
+        if (values := pair(f"{key}_s", f"{other}_s")) and values[0] > values[1]:
+            yield _compared(f"{path}.{key}", values[0], "is longer than", other, values[1])
+    if (values := pair("dead_after_s", "interval_s")) and values[0] < PROBES_OF_SILENCE * values[1] - _EPSILON_S:
+        yield _compared(f"{path}.dead_after", values[0], "is shorter than three times", "interval", values[1])
+    if (values := pair("loss_ok", "loss_bad")) and values[0] > values[1]:
         yield Problem(path=f"{path}.loss_ok", text=f"{values[0]:g} is more than loss_bad ({values[1]:g})")
-    values = pair("reuse", "suppress")
-    if values and values[1] and values[0] >= values[1]:
+    if (values := pair("reuse", "suppress")) and 0 < values[1] <= values[0]:
         yield Problem(path=f"{path}.reuse", text=f"{values[0]} must be less than suppress ({values[1]})")
 
 
-def _lines(config: Config) -> Iterator[Problem]:
-    for i, line in enumerate(config.line):
-        yield from _gateway(f"line[{i}]", line)
-        yield from _targets(f"line[{i}]", line)
+def _compared(path: str, value_s: float, relation: str, other: str, other_s: float) -> Problem:
+    return Problem(path=path, text=f'"{format_duration(value_s)}" {relation} {other} ("{format_duration(other_s)}")')
 
 
-def _service_ip(config: Config) -> Iterator[Problem]:
-    if config.lines.service_ip is not None:
-        return
-    for i, line in enumerate(config.line):
-        if getattr(line, "existing", None) is Existing.SERVICE_IP:
-            yield Problem(path=f"line[{i}].existing", text='"service-ip": needs lines.service_ip')
+def _column(
+    path: str, entries: Sequence[Section], name: str, *, unless_default: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, Hashable]]:
+    """One attribute of every entry that has it, with its place."""
+    for i, entry in enumerate(entries):
+        if name in vars(entry) and (name in entry.model_fields_set or i not in unless_default):
+            yield f"{path}[{i}].{name}", getattr(entry, name)
 
 
-def _line_tables_apart(config: Config) -> Iterator[Problem]:
-    for i, line in enumerate(config.line):
-        if getattr(line, "table", None) == config.lines.table:
-            yield Problem(path=f"line[{i}].table", text=f"{config.lines.table}: is lines.table; choose another")
+def _preferred_twice(lines: Sequence[Line]) -> frozenset[int]:
+    preferred = [getattr(line, "preferred", None) for line in lines]
+    return frozenset(i for i, value in enumerate(preferred) if preferred.count(value) > 1)
 
 
-def _gateway(path: str, line: Line) -> Iterator[Problem]:
-    address, gateway = getattr(line, "address", None), getattr(line, "gateway", None)
-    if address is None or gateway is None:
-        return
-    if gateway == address.ip:
-        yield Problem(path=f"{path}.gateway", text=f'"{gateway}": is our own address')
-    elif gateway not in address.network:
-        yield Problem(path=f"{path}.gateway", text=f'"{gateway}": lies outside {address.network}, the line\'s network')
-
-
-def _targets(path: str, line: Line) -> Iterator[Problem]:
-    targets: tuple[Target, ...] = getattr(line, "target", ())
-    for i, target in enumerate(targets):
-        if getattr(target, "kind", None) is ProbeKind.ICMP and getattr(target, "port", None) is not None:
-            yield Problem(path=f"{path}.target[{i}].port", text="an icmp target has none")
-    dead_after_s = getattr(getattr(line, "detect", None), "dead_after_s", None)
-    if dead_after_s is None:
-        return
-    for i, target in enumerate(targets):
-        every_s = getattr(target, "every_s", None)
-        judges = getattr(target, "role", None) is TargetRole.CLOUD
-        if judges and every_s is not None and PROBES_OF_SILENCE * every_s > dead_after_s + 1e-9:
-            yield _longer(f"{path}.target[{i}].every", every_s, "is longer than a third of", "dead_after", dead_after_s)
-    judging = sum(getattr(target, "role", TargetRole.CLOUD) is TargetRole.CLOUD for target in targets)
-    if judging == 1 and dead_after_s < FAST_DEAD_AFTER_S:
-        yield Problem(
-            path=f"{path}.target",
-            text=f'one cloud target; dead_after below 1s ("{format_duration(dead_after_s)}") needs two',
-        )
-
-
-def _unique(items: Iterable[tuple[str, Hashable]], text: str) -> Iterator[Problem]:
-    """A problem for every (path, value) whose value stood before; None is no value."""
+def _unique(items: Iterable[tuple[str, Hashable]], text: str) -> Problems:
+    """A problem for every value that stood before, which names the first."""
     first: dict[Hashable, str] = {}
     for path, value in items:
-        if value is None:
-            continue
         if value in first:
-            yield Problem(path=path, text=text.format(value=shown(value), first=first[value]))
+            quoted = f'"{value}"' if isinstance(value, Path) else shown(value)
+            yield Problem(path=path, text=text.format(value=quoted, first=first[value]))
         first.setdefault(value, path)
-
-
-_TAKEN = "{value}: {first} has it already; choose another"
-
-
-def _unique_names(config: Config) -> Iterator[Problem]:
-    for table, entries in (("line", config.line), ("upstream", config.upstream)):
-        yield from _unique(((f"{table}[{i}].name", getattr(e, "name", None)) for i, e in enumerate(entries)), _TAKEN)
-
-
-def _unique_on_lines(config: Config) -> Iterator[Problem]:
-    for name in ("preferred", "interface", "table", "mark"):
-        found = ((f"line[{i}].{name}", getattr(line, name, None)) for i, line in enumerate(config.line))
-        # Of two lines that are preferred alike, the defaults made from it need no sentence of their own.
-        written = (
-            (path, value if name in line.model_fields_set or name == "preferred" else None)
-            for (path, value), line in zip(found, config.line, strict=True)
-        )
-        yield from _unique(written, _TAKEN)
-
-
-def _unique_targets(config: Config) -> Iterator[Problem]:
-    for i, line in enumerate(config.line):
-        found = (
-            (f"line[{i}].target[{j}].address", (target.kind, target.address, target.port))
-            for j, target in enumerate(getattr(line, "target", ()))
-            if {"kind", "address", "port"} <= vars(target).keys()
-        )
-        yield from _unique(found, "the same target as {first}")
-
-
-def _unique_destinations(config: Config) -> Iterator[Problem]:
-    destinations = config.replica.destination
-    for name in ("name", "url"):
-        found = (
-            (f"replica.destination[{i}].{name}", getattr(d, name, "").rstrip("/") or None)
-            for i, d in enumerate(destinations)
-        )
-        yield from _unique(found, _TAKEN)
-
-
-def _unique_recipients(config: Config) -> Iterator[Problem]:
-    found = ((f"replica.encrypt_to[{i}]", each) for i, each in enumerate(config.replica.encrypt_to))
-    yield from _unique(found, "the same recipient as {first}")
 
 
 def _overlap(first: Path, second: Path) -> bool:
     return first == second or first in second.parents or second in first.parents
 
 
-RULES: tuple[Rule, ...] = (
-    _tls_off_loopback,
-    _listeners_apart,
-    _folders_apart,
-    _local_replica_apart,
-    _encryption_decided,
-    _destination_names,
-    _files_need_no_network,
-    _file_destinations_apart,
+RULES: tuple[Callable[[Config], Problems], ...] = (
+    _his_without_tls_stays_inside,
+    _listeners_differ,
+    _folders_differ,
+    _local_replica_has_its_folder,
+    _encryption_is_decided,
+    _recipients_differ,
+    _destinations_differ,
+    _lines_differ,
+    _upstreams_differ,
+    _detection_agrees,
+)
+DESTINATION_RULES: tuple[Callable[[Config, str, Destination], Problems], ...] = (
+    _destination_is_not_the_local_replica,
+    _folder_needs_no_network,
+    _folder_is_elsewhere,
     _rpo_limit_can_be_met,
-    _detect,
-    _service_ip,
-    _line_tables_apart,
-    _lines,
-    _unique_names,
-    _unique_on_lines,
-    _unique_targets,
-    _unique_destinations,
-    _unique_recipients,
+)
+LINE_RULES: tuple[Callable[[Config, str, Line], Problems], ...] = (
+    _gateway_is_on_the_line,
+    _line_has_its_table,
+    _service_ip_is_given,
+    _line_detection_agrees,
+    _targets_differ,
+    _icmp_has_no_port,
+    _targets_are_asked_often_enough,
+    _fast_detection_has_two_targets,
 )

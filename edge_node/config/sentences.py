@@ -11,17 +11,17 @@ from edge_node.config.keys import Key, Place, keys, path_text, table_at, tables
 from edge_node.config.values import did_you_mean, nearest, shown
 
 # Names under which people write secrets. Their values are never repeated.
-_SECRETS = ("password", "passwd", "secret", "secret_key", "secret_access_key", "access_key", "access_key_id")
-_SECRETS += ("token", "api_key", "private_key", "identity")
+_SECRETS = {"password", "passwd", "secret", "secret_key", "secret_access_key", "access_key", "access_key_id"}
+_SECRETS |= {"token", "api_key", "private_key", "identity"}
 
 
 def problems(error: ValidationError) -> list[Problem]:
     """Each of pydantic's findings as one problem. A key that is missing because it is misspelt is one problem."""
     findings = error.errors()
     misspelt = {
-        (*place[:-1], guess)
+        guess
         for place in (finding["loc"] for finding in findings if finding["type"] == "extra_forbidden")
-        if (guess := _guess(place)) is not None
+        if (guess := meant(place)) is not None
     }
     return [
         Problem(path=path_text(finding["loc"]), text=_sentence(finding["type"], finding["loc"], finding))
@@ -30,6 +30,13 @@ def problems(error: ValidationError) -> list[Problem]:
         if finding["type"] != "default_factory_not_called"
         and not (finding["type"] == "missing" and finding["loc"] in misspelt)
     ]
+
+
+def meant(place: Place) -> Place | None:
+    """The place that was probably meant by one that does not exist."""
+    table = table_at(place[:-1])
+    name = nearest(str(place[-1]), list(keys(table))) if table is not None else None
+    return None if name is None else (*place[:-1], name)
 
 
 def _sentence(kind: str, place: Place, finding: Any) -> str:
@@ -51,11 +58,6 @@ def _key(place: Place) -> Key | None:
     return keys(table).get(names[-1]) if table is not None and names else None
 
 
-def _guess(place: Place) -> str | None:
-    table = table_at(place[:-1])
-    return nearest(str(place[-1]), list(keys(table))) if table is not None else None
-
-
 def _unknown(place: Place) -> str:
     name = str(place[-1])
     if name in _SECRETS:
@@ -73,7 +75,7 @@ def _unknown(place: Place) -> str:
 def _missing(key: Key | None) -> str:
     if key is None:
         return "must be given"
-    if key.section is not None and not key.info.examples:
+    if key.section is not None:
         inner = ", ".join(f"{name} = {shown(value)}" for name, value in key.placeholder.items())
         return f"must be given: a table [{key.name}] with {inner}"
     return f"must be given, such as {key.name} = {shown(key.placeholder)}"
@@ -87,6 +89,4 @@ def _shape(place: Place) -> str:
         return "write a list in square brackets"
     if key.is_list:
         return f"write [[{header}]] in two brackets, once per {key.name}"
-    if key.info.examples:
-        return "write a table, such as { " + ", ".join(f"{k} = {shown(v)}" for k, v in key.placeholder.items()) + " }"
     return f"this is a table; write [{header}] and its keys below"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 
@@ -30,7 +30,7 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Longer values are cut where a sentence repeats them.
-_SHOWN_CHARS = 60
+_SHOWN_CHARS = 80
 _AGE_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
@@ -265,41 +265,43 @@ def _folder(value: Any) -> Path:
 folder = BeforeValidator(_folder)
 
 
-def _split(value: str) -> SplitResult:
-    parts = urlsplit(value)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "holds a user name or password: no secret belongs in this file; name a credential with `credential`"
-        )
-    _ = parts.port  # raises ValueError for what is no port
-    return parts
-
-
 def url(schemes: tuple[str, ...], example: str) -> BeforeValidator:
-    """A URL of one of the schemes, without user, password, query or fragment."""
+    """A URL of one of the schemes, without user, query or fragment. What follows file:// is a path as it is."""
+    *most, last = (f"{scheme}://" for scheme in schemes)
+    starts = f"{', '.join(most)} or {last}"
 
     def validate(value: Any) -> str:
-        wanted = f'write a URL that begins with {" or ".join(f"{s}://" for s in schemes)}, such as "{example}"'
-        if not isinstance(value, str):
-            raise ValueError(f"{shown(value)}: {wanted}")
+        refusal = ValueError(f'{shown(value)}: write a URL that begins with {starts}, such as "{example}"')
+        if not isinstance(value, str) or not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise refusal
+        if value.startswith("file://"):
+            return _file_url(value)
         try:
-            parts = _split(value)
-        except ValueError as error:
-            if "credential" in str(error):
-                raise
-            raise ValueError(f"{shown(value)}: {wanted}") from None
-        if parts.scheme not in schemes or not value.startswith(f"{parts.scheme}://") or re.search(r"\s", value):
-            raise ValueError(f"{shown(value)}: {wanted}")
+            parts = urlsplit(value)
+            _ = parts.port  # raises ValueError for what is no port
+        except ValueError:
+            raise refusal from None
+        if "@" in parts.netloc:
+            raise ValueError("holds a user name or password; no secret belongs in this file: name a credential")
+        if not parts.hostname or re.search(r"\s", value):
+            raise refusal
         if parts.query or parts.fragment:
             raise ValueError(f"{shown(value)}: write the URL without ? and #")
-        if parts.scheme == "file":
-            if parts.netloc or not parts.path.strip("/") or ".." in Path(parts.path).parts:
-                raise ValueError(f'{shown(value)}: write file:// and a path from the root, such as "file:///mnt/nas"')
-        elif not parts.hostname:
-            raise ValueError(f"{shown(value)}: {wanted}")
         return value
 
     return BeforeValidator(validate)
+
+
+def _file_url(value: str) -> str:
+    path = value.removeprefix("file://")
+    if (
+        not path.startswith("/")
+        or not path.strip("/")
+        or ".." in Path(path).parts
+        or re.search(r"[\x00-\x1f\x7f]", path)
+    ):
+        raise ValueError(f'{shown(value)}: write file:// and a path from the root, such as "file:///mnt/nas"')
+    return value
 
 
 def _bech32_is_sound(recipient: str) -> bool:

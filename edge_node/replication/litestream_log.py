@@ -1,4 +1,4 @@
-"""What Litestream says on standard error, one JSON object a line: kept for the next error, and passed on where it matters.
+"""What Litestream says, one JSON object a line: kept for the next error, and passed on where it matters.
 
 Its steady state stays out of our log; a repeated complaint is logged the first time and at every power of ten.
 """

@@ -13,12 +13,12 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from edge_node.base.clock import Clock, SystemClock
-from edge_node.base.errors import ServiceError
+from edge_node.base.errors import ConfigError, Problem, ServiceError
 from edge_node.base.files import atomic_write, file_lock
 from edge_node.base.logs import Repeated, event
 from edge_node.base.process import clean_environment, ended
@@ -29,6 +29,8 @@ from edge_node.replication.litestream_log import LineSplitter, LogRelay
 
 CONFIG_NAME = "litestream.yml"
 SOCKET_NAME = "litestream.sock"
+# Until the first answer; then it is known to run, and services that wait for that go on.
+FIRST_ASKS_S = 0.05
 
 
 class LitestreamState(StrEnum):
@@ -53,9 +55,12 @@ class Patience:
     # An answer on the socket takes a millisecond, also while Litestream writes a snapshot.
     ask_every_s: float = 2.0
     answer_within_s: float = 2.0
-    # Asked so often in vain, it is failing; and so often, it is killed (safe at any instant, measured).
+    # Asked so often in vain, it is failing; and so often, it is killed (safe at any instant, measured). Counted and not
+    # timed, since it is no fault of Litestream's when this process itself was held up.
     silent_polls: int = 5
     wedged_polls: int = 15
+    # A Litestream that has just been started answers at once; on a machine that is booting, somewhat later.
+    first_answer_within_s: float = 30.0
     # Above Litestream's own limit for its last sync, below the stop limit of the service.
     stop_grace_s: float = 6.5
     # A supervisor that was killed takes its Litestream along; this long is waited for the two to be gone.
@@ -68,7 +73,7 @@ class _Child:
     started: float
     has_answered: bool = False
     unanswered: int = 0
-    why_killed: str | None = field(default=None)
+    why_killed: str | None = None
 
 
 class Supervisor:
@@ -151,10 +156,11 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Keep Litestream running until `stop`, then let it do its last sync and end it.
 
-        Raises ReplicaError when it is missing or too old, and ServiceError already-running when another process
-        replicates one of the databases. Cancelling ends the child as well.
+        Raises ReplicaError when it is missing or too old, ConfigError when a database lies where it cannot work, and
+        ServiceError already-running when another process replicates one of the databases. Cancelling ends the child.
         """
-        self._version = litestream.version_text(await asyncio.to_thread(litestream.version, self._program))
+        _refuse_misread_paths(self._databases)
+        self._version = str(await asyncio.to_thread(litestream.version, self._program))
         if _setpriv() is None:
             event("setpriv_missing", level="warning", consequence="litestream outlives a killed supervisor")
         async with self._locks() as locks:
@@ -234,6 +240,7 @@ class Supervisor:
         )  # fmt: skip
         self._starts += 1
         for lock in locks:
+            os.ftruncate(lock, 0)
             os.pwrite(lock, f"{process.pid}\n".encode(), 0)
         return _Child(process=process, started=self._clock.boottime())
 
@@ -280,18 +287,26 @@ class Supervisor:
         # A thread of its own: the default ones may all be busy with encrypting a snapshot.
         with _one_thread() as thread:
             while True:
-                if await loop.run_in_executor(thread, self._answers):
+                answers = await loop.run_in_executor(thread, self._answers)
+                age_s = self._clock.boottime() - child.started
+                if answers:
+                    if not child.has_answered:
+                        event("litestream_started", pid=child.process.pid, version=self._version)
                     child.has_answered, child.unanswered = True, 0
-                    if self._deaths and self._clock.boottime() - child.started >= patience.steady_s:
+                    if self._deaths and age_s >= patience.steady_s:
                         self._deaths = 0
-                        event("litestream_steady", pid=child.process.pid, restarts=self._exits.recovered())
+                        event("litestream_steady", pid=child.process.pid, deaths=self._exits.recovered())
                 else:
                     child.unanswered += 1
-                if child.unanswered >= patience.wedged_polls * (1 if child.has_answered else 20):
-                    child.why_killed = f"killed, since it did not answer {child.unanswered} times"
+                if (
+                    child.unanswered >= patience.wedged_polls
+                    if child.has_answered
+                    else age_s >= patience.first_answer_within_s
+                ):
+                    child.why_killed = f"killed by us: {child.unanswered} questions in a row were not answered"
                     _signal(child.process.pid, signal.SIGKILL)
                     return
-                await asyncio.sleep(patience.ask_every_s if child.has_answered else patience.ask_every_s / 20)
+                await asyncio.sleep(patience.ask_every_s if child.has_answered else FIRST_ASKS_S)
 
     def _answers(self) -> bool:
         try:
@@ -344,6 +359,18 @@ def _one_thread() -> Iterator[ThreadPoolExecutor]:
         yield thread
     finally:
         thread.shutdown(wait=False)
+
+
+def _refuse_misread_paths(databases: Sequence[ReplicatedDb]) -> None:
+    for database in databases:
+        if char := commands.misread_in(database.path):
+            raise ConfigError(
+                "config-invalid",
+                "a database lies where Litestream cannot replicate it",
+                context=str(database.path),
+                hint="move the folder; a copy of it at another path works as it is",
+                problems=[Problem(path="node.state_dir", text=f'has "{char}" in it, which Litestream misreads')],
+            )
 
 
 def _already_running(database: Path, lock: Path) -> ServiceError:

@@ -6,26 +6,18 @@ It holds no state of its own, opens no database, and nothing depends on it: when
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import os
 import signal
-import socket
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
-
-import uvicorn
+from collections.abc import Callable
 
 from edge_node.base.clock import Clock, SystemClock, kernel_synchronised
-from edge_node.base.errors import ExitCode, ServiceError
-from edge_node.base.files import StatusFile
+from edge_node.base.files import StatusFile, disk_free_bytes
 from edge_node.base.logs import Repeated, event
 from edge_node.base.systemd import notify
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.services.node_snapshot import snapshot
-from edge_node.status import read_node_status
+from edge_node.services.web_server import listening, make_server
+from edge_node.status import status_reader
 from edge_node.store.connection import sqlite_version
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.inspect import wal_bytes
@@ -34,8 +26,6 @@ from monitoring.endpoint import metrics_app
 from monitoring.snapshot import NodeSnapshot
 
 EVERY_S = 5.0
-# A scrape takes milliseconds; who has not taken his answer by then is not waited for.
-STOP_GRACE_S = 2
 READY_POLL_S = 0.01
 
 
@@ -59,26 +49,28 @@ async def serve(
     A turn reads the whole node, as a scrape does, and only then writes the status file and pets the watchdog: a monitor
     that hangs on a dying disk shows as stale.
     """
-    read = partial(read_snapshot, config, clock)
-    with _listening(config.monitor.listen) as listener:
-        host, port = listener.getsockname()[:2]
+    read = snapshot_reader(config, clock)
+    with listening(config.monitor.listen, setting="monitor.listen") as sockets:
+        server = make_server(metrics_app(make_registry(read)), tls=None)
+        serving = asyncio.create_task(server.serve(sockets=sockets))
+        host, port = sockets[0].getsockname()[:2]
         endpoint = Endpoint(host=host, port=port)
-        server = _Server(_server_config(read))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
         status = _Status(StatusFile(config.node.run_dir, "monitor", every_s=EVERY_S), clock, endpoint)
+
+        async def turn() -> None:
+            await asyncio.to_thread(read)
+            status.write()
+
         try:
             while not (server.started or serving.done()):
                 await asyncio.sleep(READY_POLL_S)
-            await asyncio.to_thread(read)
-            status.write()
+            await turn()
             notify("READY=1")
             event("monitor_started", listen=endpoint)
             if on_ready is not None:
                 on_ready(endpoint)
-            while not (stop.is_set() or serving.done()):
-                await _pause(stop, serving)
-                await asyncio.to_thread(read)
-                status.write()
+            while not await _is_over(stop, serving):
+                await turn()
                 notify("WATCHDOG=1")
         finally:
             notify("STOPPING=1")
@@ -88,37 +80,23 @@ async def serve(
             event("monitor_stopped")
 
 
-def read_snapshot(config: Config, clock: Clock) -> NodeSnapshot:
-    """The node now: status files, free space, write-ahead logs, the kernel's word on the clock."""
-    node = config.node
-    synchronised = kernel_synchronised()
-    status = read_node_status(
-        node_id=node.id,
-        run_dir=node.run_dir,
-        state_dir=node.state_dir,
-        rpo_limits_s={destination.name: destination.rpo_limit_s for destination in config.replica.destination},
-        clock=clock,
-        synchronised=synchronised,
-        disk_free=free_bytes,
-    )
-    databases = [path for name in DATABASES if (path := db_path(node.state_dir, name)).exists()]
-    folders = {str(path): free_bytes(path) for path in (node.state_dir, config.replica.local)}
-    return snapshot(
-        status,
-        clock_synchronised=synchronised,
-        disk_free_bytes={path: free for path, free in folders.items() if free is not None},
-        wal_bytes={str(path): wal_bytes(path) for path in databases},
-        sqlite_version=sqlite_version,
-    )
+def snapshot_reader(config: Config, clock: Clock) -> Callable[[], NodeSnapshot]:
+    """A function that reads the node when it is called: status files, free space, write-ahead logs, the clock."""
+    read_status = status_reader(config, clock)
+    state_dir = config.node.state_dir
 
+    def read() -> NodeSnapshot:
+        databases = [path for name in DATABASES if (path := db_path(state_dir, name)).exists()]
+        free = {str(folder): disk_free_bytes(folder) for folder in (state_dir, config.replica.local)}
+        return snapshot(
+            read_status(),
+            clock_synchronised=kernel_synchronised(),
+            disk_free_bytes={folder: size for folder, size in free.items() if size is not None},
+            wal_bytes={str(path): wal_bytes(path) for path in databases},
+            sqlite_version=sqlite_version,
+        )
 
-def free_bytes(folder: Path) -> int | None:
-    """Bytes that this user may still write on the folder's disk; None where there is no such folder."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return None
-    return disk.f_bavail * disk.f_frsize
+    return read
 
 
 class _Status:
@@ -139,59 +117,9 @@ class _Status:
                 event("status_written_again", failed=times)
 
 
-async def _pause(stop: asyncio.Event, serving: asyncio.Task[None]) -> None:
-    """Until the next turn is due, or there is none: told to stop, or the server ended."""
+async def _is_over(stop: asyncio.Event, serving: asyncio.Task[None]) -> bool:
+    """False after EVERY_S, when the next turn is due; true as soon as there is none (told to stop, or server ended)."""
     told = asyncio.create_task(stop.wait())
-    await asyncio.wait((told, serving), timeout=EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+    over, _ = await asyncio.wait((told, serving), timeout=EVERY_S, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to us: uvicorn raises SIGTERM again after its shutdown, and nothing behind it would run."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
-        yield
-
-
-def _server_config(read: Callable[[], NodeSnapshot]) -> uvicorn.Config:
-    return uvicorn.Config(
-        metrics_app(make_registry(read)),
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=STOP_GRACE_S,
-    )
-
-
-@contextlib.contextmanager
-def _listening(endpoint: Endpoint) -> Iterator[socket.socket]:
-    """A listening socket. Raises ServiceError with what to do when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    try:
-        listener = socket.create_server((endpoint.host, endpoint.port), family=family)
-    except OSError as error:
-        raise _cannot_listen(endpoint, error) from error
-    with listener:
-        yield listener
-
-
-def _cannot_listen(endpoint: Endpoint, error: OSError) -> ServiceError:
-    if error.errno == errno.EADDRINUSE:
-        return ServiceError(
-            "already-running",
-            f"another program listens on {endpoint}",
-            context=None,
-            hint=f"ss -ltnp 'sport = :{endpoint.port}' shows it; monitor.listen changes our address",
-        )
-    return ServiceError(
-        "privilege-missing",
-        f"metrics cannot be served on {endpoint}: {error.strerror}",
-        context="ports below 1024 and addresses of other machines are not ours to take",
-        hint="set monitor.listen to an address of this machine and a port from 1024 on",
-        exit_code=ExitCode.NETWORK,
-    )
+    return bool(over)

@@ -36,17 +36,18 @@ def new_file(path: Path) -> Iterator[Path]:
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
     try:
         yield part
-        _sync(part)
+        sync(part)
         # A link, since a rename would overwrite what came there meanwhile.
         path.hardlink_to(part)
         part.unlink()
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         for leftover in (part, *(part.with_name(part.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):
             leftover.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

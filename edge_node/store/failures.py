@@ -37,13 +37,13 @@ def store_error(error: BaseException, path: Path) -> StoreError | None:
     if code is None:
         return None
     context = f"{path}: {error} ({getattr(error, 'sqlite_errorname', code)})"
-    failure = _known(code, context)
+    failure = _known(code, path, context)
     if failure is not None:
         failure.__cause__ = error
     return failure
 
 
-def _known(code: int, context: str) -> StoreError | None:
+def _known(code: int, path: Path, context: str) -> StoreError | None:
     match _Result.FULL if code == _IOERR_SHMSIZE else code & 0xFF:
         case _Result.FULL:
             return StoreError(
@@ -57,15 +57,10 @@ def _known(code: int, context: str) -> StoreError | None:
                 "disk-failed",
                 "the disk cannot be written or read",
                 context=context,
-                hint="look at `dmesg` for errors of the disk; edge-node replica restore remakes the database on another",
+                hint="look at `dmesg` for errors of the disk; edge-node replica restore fills another",
             )
         case _Result.CORRUPT | _Result.NOTADB:
-            return StoreError(
-                "db-corrupt",
-                "the database is damaged",
-                context=context,
-                hint="stop the node, keep the file aside, and run edge-node db ensure: it restores from a replica",
-            )
+            return damaged(path, context)
         case _Result.BUSY | _Result.LOCKED:
             return StoreError(
                 "db-busy",
@@ -87,6 +82,16 @@ def store_errors(path: Path) -> Iterator[None]:
         if failure is None:
             raise
         raise failure from error
+
+
+def damaged(path: Path, context: str) -> StoreError:
+    """The content of the file is not a sound database."""
+    return StoreError(
+        "db-corrupt",
+        f"the database at {path} is damaged",
+        context=context,
+        hint="stop the node, keep the file and its -wal aside, and run edge-node db ensure: it restores from a replica",
+    )
 
 
 def file_replaced(path: Path) -> StoreError:

@@ -88,7 +88,8 @@ CREATE INDEX encounter_by_patient ON encounter(patient_id, started_at);
 -- Every saved state of an unsigned note, so that each edit has its person and time; the highest revision is the draft.
 CREATE TABLE note_draft (
     encounter_id TEXT NOT NULL REFERENCES encounter(id), revision INTEGER NOT NULL,
-    body TEXT NOT NULL, saved_at INTEGER NOT NULL, saved_by TEXT NOT NULL REFERENCES staff(id),
+    body TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    saved_at INTEGER NOT NULL, saved_by TEXT NOT NULL REFERENCES staff(id),
     PRIMARY KEY (encounter_id, revision)
 ) STRICT;
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Collection, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from edge_node.store.connection import Connection
+from edge_node.store.failures import damaged, store_errors
 
 # Litestream's own bookkeeping inside the database: a restored copy may differ in it.
 LITESTREAM_TABLES = ("_litestream_seq", "_litestream_lock")
+# A damaged file can have a million faults; the first few say what kind of damage it is.
+REPORTED = 10
 
 
-def quick_check(conn: Connection) -> list[str]:
-    """What SQLite finds wrong with the file, and rows whose parents are missing; empty when it is sound."""
-    found = [row[0] for row in conn.execute("PRAGMA quick_check")]
-    if found != ["ok"]:
-        return found
-    return [
-        f"row {rowid} of {table} refers to a row of {parent} that does not exist"
-        for table, rowid, parent, _ in conn.execute("PRAGMA foreign_key_check")
-    ]
+def quick_check(conn: Connection) -> None:
+    """Let SQLite look through the whole file, and for rows whose parents are missing.
+
+    Raises StoreError db-corrupt with the first of what it finds, or another one when the file cannot be read.
+    """
+    # As a statement of its own it does not read the file, which may be beyond reading.
+    path = Path(conn.execute("PRAGMA database_list").fetchone()["file"])
+    with store_errors(path):
+        found = [str(row[0]) for row in conn.execute(f"PRAGMA quick_check({REPORTED})") if row[0] != "ok"]
+        found += [
+            f"row {rowid} of {table} refers to a row of {parent} that does not exist"
+            for table, rowid, parent, _ in islice(conn.execute("PRAGMA foreign_key_check"), REPORTED)
+        ]
+    if found:
+        raise damaged(path, "\n".join(found[:REPORTED]))
 
 
 def counts(conn: Connection, *, exclude: Collection[str] = LITESTREAM_TABLES) -> dict[str, int]:

@@ -219,6 +219,19 @@ def test_the_monitor_says_that_it_lives(running: Running) -> None:
     assert last.stopped
 
 
+def test_a_status_file_that_cannot_be_written_stops_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As on a full disk, where the run folder lies on it; said once, not on every turn."""
+    (home / "run" / "monitor").write_text("in the way")
+    node = Running(home)
+    try:
+        assert node.sample("edge_mode", mode="online") == 1
+    finally:
+        node.stop()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "status_not_written" in line]
+    assert len(lines) == 1
+    assert "times=1" in lines[0]
+
+
 def test_half_open_connections_cost_the_reader_nothing(running: Running) -> None:
     """They said GET and no more; each would hold a thread of a server that has threads."""
     assert running.endpoint is not None

@@ -1,4 +1,7 @@
-"""The shape of `status --json` and `/api/status` (contract, section 2), as JSON Schema."""
+"""The shape of `status --json` and `/api/status` (contract, section 2), as JSON Schema.
+
+The contract's keys are a floor: what we add to them stands here as optional.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,16 @@ LINE = closed(
         "reason": REASON,
     }
 )
-LOCAL = closed({"name": {"const": "local"}, "state": {"enum": ["current", "behind"]}})
+LOCAL = closed(
+    {
+        "name": {"const": "local"},
+        "state": {"enum": ["current", "behind"]},
+        "confirmed_txid": COUNT,
+        "confirmed_at": TIME_OR_NULL,
+        "rpo_s": NUMBER_OR_NULL,
+    },
+    optional=("confirmed_txid", "confirmed_at", "rpo_s"),
+)
 DESTINATION = closed(
     {
         "name": {"type": "string", "not": {"const": "local"}},
@@ -49,7 +61,9 @@ DESTINATION = closed(
         "last_drill": {
             "anyOf": [closed({"at": TIME, "ok": {"type": "boolean"}, "rto_s": NUMBER_OR_NULL}), {"type": "null"}]
         },
-    }
+        "reason": {"anyOf": [REASON, {"type": "null"}]},
+    },
+    optional=("reason",),
 )
 STATUS_SCHEMA: dict[str, Any] = closed(
     {

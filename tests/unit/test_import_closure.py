@@ -9,9 +9,17 @@ import sys
 import pytest
 
 CLOSURES = [  # service, must be absent, why
-    ("edge_node.services.replica", ("flask", "sqlite_utils", "edge_node.his", "prometheus_client"), "the replicator stays small"),
+    (
+        "edge_node.services.replica",
+        ("flask", "sqlite_utils", "edge_node.his", "prometheus_client"),
+        "the replicator stays small",
+    ),
     ("edge_node.services.monitor", ("flask", "sqlite_utils", "edge_node.his"), "the monitor knows no web application"),
-    ("edge_node.services.his", ("obstore", "pyrage", "prometheus_client", "edge_node.replication"), "the HIS never ships"),
+    (
+        "edge_node.services.his",
+        ("obstore", "pyrage", "prometheus_client", "edge_node.replication.shipper"),
+        "the HIS never ships",
+    ),
 ]
 
 

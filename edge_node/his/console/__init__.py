@@ -1,0 +1,5 @@
+"""What the node does, for whoever looks after it."""
+
+from edge_node.his.console.views import blueprint
+
+__all__ = ["blueprint"]

@@ -12,7 +12,7 @@ from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Diagnosis, 
 
 # Between a diagnosis' code and its name in one form field; no code contains it.
 _CODE_END = "|"
-_DATE = re.compile(r"(\d{4})\s*[-/.年]?\s*(\d{1,2})\s*[-/.月]?\s*(\d{1,2})\s*日?")
+_DATE = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?|(\d{4})(\d{2})(\d{2})")
 _PRESSURE = re.compile(r"(\d{2,3})\s*(?:[-/ ]|mmhg)\s*(\d{2,3})\s*(?:mmhg)?", re.IGNORECASE)
 _UNIT = re.compile(r"\s*(°c|度|次/分|/min|bpm)$", re.IGNORECASE)
 
@@ -72,6 +72,7 @@ def _iso_date(plain: str) -> str:
     if parts is None:
         return plain
     try:
-        return date(*(int(part) for part in parts.groups())).isoformat()
+        year, month, day = (int(part) for part in parts.groups() if part)
+        return date(year, month, day).isoformat()
     except ValueError:
         return plain

@@ -7,6 +7,7 @@ from datetime import date
 
 from ulid import ULID
 
+from edge_node.his.encounters.note import Diagnosis
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.rules import Status
 from edge_node.store.connection import Connection, Row
@@ -32,6 +33,10 @@ class CatalogueEntry:
     code: str
     name: str
     name_en: str
+
+    def as_diagnosis(self) -> Diagnosis:
+        """As a note keeps it."""
+        return Diagnosis(code=self.code, name=self.name)
 
 
 _ENCOUNTER = """

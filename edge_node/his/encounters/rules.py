@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Note
+from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Diagnosis, Note
 from edge_node.his.forms import FieldProblem
 from edge_node.i18n import Text, text
 
@@ -113,23 +113,17 @@ def _unreadable(note: Note) -> list[FieldProblem]:
     read = vitals(note)
     problems = []
     if note.temperature and not (read.temperature_c and 25 <= read.temperature_c <= 45):
-        problems.append(
-            FieldProblem(field="temperature", text=text("Degrees from 25 to 45 with one decimal at most, such as 37.6"))
-        )
+        problems.append(FieldProblem(field="temperature", text=text("25 to 45, such as 37.6")))
     if note.pulse and not (read.pulse_per_min and 10 <= read.pulse_per_min <= 350):
-        problems.append(FieldProblem(field="pulse", text=text("Beats in a minute, 10 to 350, such as 88")))
+        problems.append(FieldProblem(field="pulse", text=text("10 to 350, such as 88")))
     if note.respiration and not (read.respiration_per_min and 3 <= read.respiration_per_min <= 120):
-        problems.append(FieldProblem(field="respiration", text=text("Breaths in a minute, 3 to 120, such as 19")))
+        problems.append(FieldProblem(field="respiration", text=text("3 to 120, such as 19")))
     if note.blood_pressure:
         high, low = read.systolic_mmhg, read.diastolic_mmhg
         if not (high and low and 30 <= high <= 350 and 10 <= low <= 250):
-            problems.append(
-                FieldProblem(field="blood_pressure", text=text("Two numbers with a stroke between, such as 138/86"))
-            )
+            problems.append(FieldProblem(field="blood_pressure", text=text("Two numbers, such as 138/86")))
         elif high <= low:
-            problems.append(
-                FieldProblem(field="blood_pressure", text=text("The first number is the higher one, such as 138/86"))
-            )
+            problems.append(FieldProblem(field="blood_pressure", text=text("The higher number first, such as 138/86")))
     return problems
 
 
@@ -160,13 +154,21 @@ _USUAL = (
 ADULT_YEARS = 18
 
 
-def remarks(note: Note, *, age_years: int) -> list[Text]:
+def full_years(birth_date: date, on: date) -> int:
+    """Age in full years; 0 before the first birthday."""
+    return max(0, on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day)))
+
+
+def remarks(note: Note, *, birth_date: date, today: date) -> list[Text]:
     """What in the measures wants a second look; none of it stops anybody."""
     read = vitals(note)
+    age_years = full_years(birth_date, today)
     _, pulse_range, respiration_range = next(row for row in _USUAL if age_years <= row[0])
     found = []
     if read.temperature_c is not None and read.temperature_c >= FEVER_C:
-        found.append(text("Fever, %(value)s ℃: the log asks for where the patient was exposed", value=note.temperature))
+        found.append(
+            text("Fever, %(value)s ℃: the outpatient log asks where the patient was exposed", value=note.temperature)
+        )
     elif read.temperature_c is not None and read.temperature_c < 35:
         found.append(text("Temperature %(value)s ℃ is unusually low: measure again?", value=note.temperature))
     if read.pulse_per_min is not None and not pulse_range[0] <= read.pulse_per_min <= pulse_range[1]:
@@ -188,3 +190,22 @@ def _pressure_remarks(high: int, low: int, written: str) -> list[Text]:
     if high < 90 or low < 60:
         return [text("Blood pressure %(value)s is low", value=written)]
     return []
+
+
+def with_diagnosis(note: Note, diagnosis: Diagnosis) -> Note:
+    """The note with one more diagnosis at the end; unchanged when it has it already or the name is empty."""
+    if not diagnosis.name or diagnosis in note.diagnoses:
+        return note
+    return replace(note, diagnoses=(*note.diagnoses, diagnosis))
+
+
+def without_diagnosis(note: Note, diagnosis: Diagnosis) -> Note:
+    """The note without this diagnosis."""
+    return replace(note, diagnoses=tuple(other for other in note.diagnoses if other != diagnosis))
+
+
+def with_main(note: Note, diagnosis: Diagnosis) -> Note:
+    """The note with this one of its diagnoses first."""
+    if diagnosis not in note.diagnoses:
+        return note
+    return replace(note, diagnoses=(diagnosis, *without_diagnosis(note, diagnosis).diagnoses))

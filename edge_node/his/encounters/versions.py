@@ -20,10 +20,14 @@ from edge_node.store.connection import Connection, Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """One saved state of a note. Revisions count over the life of the encounter, also past a signature."""
+    """One saved state of a note. Revisions count over the life of the encounter, also past a signature.
+
+    `reason` is the reason of an amendment as far as it is written.
+    """
 
     revision: int
     note: Note
+    reason: str
     saved_at: int
     saved_by: str
     saved_by_name: str
@@ -47,9 +51,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """The note is kept under this revision."""
+    """The note is kept under this revision; `is_new` unless it was kept before."""
 
     revision: int
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +72,17 @@ class Overtaken:
 
 
 _DRAFT = """
-    SELECT note_draft.revision, note_draft.body, note_draft.saved_at, note_draft.saved_by, staff.name
+    SELECT note_draft.revision, note_draft.body, note_draft.reason, note_draft.saved_at, note_draft.saved_by, staff.name
     FROM note_draft JOIN staff ON staff.id = note_draft.saved_by
     WHERE note_draft.encounter_id = :id
 """
 
 
 def _draft(row: Row) -> Draft:
-    revision, body, saved_at, saved_by, name = tuple(row)
-    return Draft(revision=revision, note=from_json(body), saved_at=saved_at, saved_by=saved_by, saved_by_name=name)
+    revision, body, reason, saved_at, saved_by, name = tuple(row)
+    return Draft(
+        revision=revision, note=from_json(body), reason=reason, saved_at=saved_at, saved_by=saved_by, saved_by_name=name
+    )  # fmt: skip
 
 
 def newest_draft(conn: Connection, encounter_id: str) -> Draft | None:
@@ -98,57 +105,41 @@ def drafts(conn: Connection, encounter_id: str) -> list[Draft]:
 
 
 def save(
-    conn: Connection,
-    encounter_id: str,
-    note: Note,
-    *,
-    based_on: int,
-    by: str,
-    at: int,
+    conn: Connection, encounter_id: str, note: Note, *, based_on: int, by: str, at: int, reason: str = ""
 ) -> Saved | Overtaken:
     """Keep a draft. `based_on` is the revision that the form was filled from, 0 for an empty one.
 
-    An unchanged note makes no new revision.
+    What is saved already makes no new revision, so that a second click or a repeated post changes nothing.
     """
     current = newest_draft(conn, encounter_id)
+    if current and (current.note, current.reason) == (note, reason):
+        return Saved(revision=current.revision, is_new=False)
+    if current and current.revision != based_on:
+        return Overtaken(draft=current)
     newest = current.revision if current else 0
-    if current and newest != based_on:
-        return Saved(revision=newest) if current.note == note else Overtaken(draft=current)
-    if current and current.note == note:
-        return Saved(revision=newest)
-    return Saved(revision=_append(conn, encounter_id, newest + 1, note, by=by, at=at))
+    return _append(conn, encounter_id, newest + 1, note, reason=reason, by=by, at=at)
 
 
 def settle(
-    conn: Connection,
-    encounter_id: str,
-    *,
-    mine: Note,
-    result: Note,
-    based_on: int,
-    by: str,
-    at: int,
+    conn: Connection, encounter_id: str, *, mine: Note, result: Note, based_on: int, by: str, at: int, reason: str = ""
 ) -> Saved | Overtaken:
     """End a conflict: keep what I had written as a revision of its own, then the result where it differs.
 
     `based_on` is the revision that the conflict page showed as saved; who saved again meanwhile overtakes once more.
     """
-    current = newest_draft(conn, encounter_id)
-    if current is None or current.revision != based_on:
-        return Overtaken(draft=current) if current else save(conn, encounter_id, result, based_on=0, by=by, at=at)
-    revision = _append(conn, encounter_id, based_on + 1, mine, by=by, at=at)
-    if result != mine:
-        revision = _append(conn, encounter_id, revision + 1, result, by=by, at=at)
-    return Saved(revision=revision)
+    kept = save(conn, encounter_id, mine, based_on=based_on, by=by, at=at, reason=reason)
+    if isinstance(kept, Overtaken):
+        return kept
+    return save(conn, encounter_id, result, based_on=kept.revision, by=by, at=at, reason=reason)
 
 
-def _append(conn: Connection, encounter_id: str, revision: int, note: Note, *, by: str, at: int) -> int:
+def _append(conn: Connection, encounter_id: str, revision: int, note: Note, *, reason: str, by: str, at: int) -> Saved:
     conn.execute(
-        "INSERT INTO note_draft (encounter_id, revision, body, saved_at, saved_by) "
-        "VALUES (:id, :revision, :body, :at, :by)",
-        {"id": encounter_id, "revision": revision, "body": to_json(note), "at": at, "by": by},
+        "INSERT INTO note_draft (encounter_id, revision, body, reason, saved_at, saved_by) "
+        "VALUES (:id, :revision, :body, :reason, :at, :by)",
+        {"id": encounter_id, "revision": revision, "body": to_json(note), "reason": reason, "at": at, "by": by},
     )
-    return revision
+    return Saved(revision=revision, is_new=True)
 
 
 def sign(
@@ -176,7 +167,7 @@ def sign(
     current = newest_draft(conn, encounter_id)
     if current and n != (last["n"] + 1 if last else 1):
         return Overtaken(draft=current)
-    saved = save(conn, encounter_id, note, based_on=based_on, by=by, at=at)
+    saved = save(conn, encounter_id, note, based_on=based_on, by=by, at=at, reason=reason)
     if isinstance(saved, Overtaken):
         return saved
     body = to_json(note)

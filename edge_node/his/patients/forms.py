@@ -15,7 +15,6 @@ from datetime import date
 from edge_node.his.forms import FieldProblem
 from edge_node.his.patients.identity import (
     EARLIEST_BIRTH,
-    NUMBERED_BY_GB_11643,
     IdNumber,
     IdType,
     NotAnId,
@@ -27,7 +26,7 @@ from edge_node.his.patients.identity import (
     to_plain,
 )
 from edge_node.his.patients.queries import Patient
-from edge_node.his.patients.rules import spaced_phone
+from edge_node.his.patients.rules import ID_TYPE_NAMES, SEX_WORDS, spaced_phone
 from edge_node.i18n import Text, text
 
 LABELS: Mapping[str, Text] = {
@@ -62,29 +61,176 @@ class Person:
 
 def parse(form: Mapping[str, str], *, today: date, kept: IdNumber | None = None) -> Person | list[FieldProblem]:
     """Read a patient's form. `kept` is the number on record, which an empty number field keeps."""
-    problems: list[FieldProblem] = []
+    document = _document(form, today, kept)
+    number = document[1] if isinstance(document, tuple) else None
+    name = _name(form.get("name", ""))
+    sex = _sex(form.get("sex", ""), number)
+    birth_date = _birth_date(form.get("birth_date", ""), number, today)
+    phone = _phone(form.get("phone", ""))
+    address = _address(form.get("address", ""))
+    match name, sex, birth_date, document, phone, address:
+        case str(), Sex(), date(), tuple(), str(), str():
+            return Person(
+                name=name, sex=sex, birth_date=birth_date, phone=phone, address=address, id_type=document[0],
+                id_number=number.number if number is not None and number is not kept else None,
+            )  # fmt: skip
+    outcomes = {"name": name, "sex": sex, "birth_date": birth_date, "phone": phone, "address": address}
+    problems = [FieldProblem(field=field, text=said) for field, said in outcomes.items() if isinstance(said, Text)]
+    if isinstance(document, FieldProblem):
+        problems.append(document)
+    return sorted(problems, key=lambda problem: FIELDS.index(problem.field))
 
-    def problem(field: str, sentence: Text) -> None:
-        problems.append(FieldProblem(field=field, text=sentence))
 
-    name = _name(form.get("name", ""), problem)
-    id_type, number = _document(form, today, kept, problem)
-    sex = _sex(form.get("sex", ""), number, problem)
-    birth_date = _birth_date(form.get("birth_date", ""), number, today, problem)
-    phone = _phone(form.get("phone", ""), problem)
-    address = " ".join(form.get("address", "").split())
+def values_of(patient: Patient) -> dict[str, str]:
+    """A record as its form shows it; the number stays out of it."""
+    return {
+        "name": patient.name, "sex": str(int(patient.sex)), "birth_date": patient.birth_date.isoformat(),
+        "id_type": str(patient.id_type), "id_number": "", "phone": spaced_phone(patient.phone),
+        "address": patient.address, "version": str(patient.version),
+    }  # fmt: skip
+
+
+def begin(typed: str, *, today: date) -> dict[str, str]:
+    """The fields of a new record that a search which found nobody has filled already: what was typed is not typed
+    again."""
+    text_ = " ".join(to_plain(typed).split())
+    plain = normalise(typed)
+    if looks_like_gb_11643(plain):
+        id_type = guess_type(plain)
+        number = read(id_type, plain, today=today)
+        filled = {"id_type": str(id_type), "id_number": plain}
+        if isinstance(number, IdNumber) and number.birth_date and number.sex:
+            filled |= {"birth_date": number.birth_date.isoformat(), "sex": str(int(number.sex))}
+        return filled
+    if plain.isdigit():
+        return {"phone": text_} if isinstance(_phone(text_), str) else {}
+    # Initials are a way to look for a name, not a name.
+    is_name = isinstance(_name(text_), str) and not text_.isascii()
+    return {"name": text_} if is_name and not any(c.isdigit() for c in text_) else {}
+
+
+def read_date(typed: str) -> date | None:
+    """A date as people write it: 1980-03-14, 19800314, 1980/3/14, 1980年3月14日. None for anything else."""
+    match = _DATE.fullmatch(to_plain(typed).strip())
+    if match is None:
+        return None
+    try:
+        return date(*(int(group) for group in match.groups() if group is not None))
+    except ValueError:
+        return None
+
+
+def _name(typed: str) -> str | Text:
+    name = " ".join(unicodedata.normalize("NFC", to_plain(typed)).split())
+    # The dot between the parts of a name comes in many code points; kept as one, equal names are equal.
+    name = re.sub(r"\s*[·•・‧∙]\s*", "·", name)
+    if not name:
+        return text("A name is needed; for somebody unknown write what they are called meanwhile")
+    if not any(character.isalpha() for character in name):
+        return text("A name has letters or characters")
+    if len(name) > NAME_MAX:
+        return text("Too long by %(count)s characters", count=len(name) - NAME_MAX)
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+        return text("It holds an invisible character; type it anew")
+    return name
+
+
+def _document(
+    form: Mapping[str, str], today: date, kept: IdNumber | None
+) -> tuple[IdType, IdNumber | None] | FieldProblem:
+    typed = normalise(form.get("id_number", ""))
+    try:
+        id_type = IdType(form.get("id_type", IdType.RESIDENT))
+    except ValueError:
+        return FieldProblem(field="id_type", text=text("Choose the kind of document"))
+    if id_type is IdType.NONE:
+        return _no_papers(typed)
+    if not typed and kept is not None and kept.id_type is id_type:
+        return id_type, kept
+    if not typed:
+        return FieldProblem(
+            field="id_number", text=text("The number is missing; without a document choose “No papers”")
+        )
+    if id_type is IdType.RESIDENT:
+        # The same build; the beginning of the number tells which of the cards it is.
+        id_type = guess_type(typed)
+    number = read(id_type, typed, today=today)
+    if isinstance(number, NotAnId):
+        return FieldProblem(field="id_number", text=number.why)
+    return id_type, number
+
+
+def _no_papers(typed: str) -> tuple[IdType, None] | FieldProblem:
+    if typed:
+        return FieldProblem(field="id_type", text=text("A number is given: choose what kind of document it is from"))
+    return IdType.NONE, None
+
+
+def _sex(typed: str, number: IdNumber | None) -> Sex | Text:
+    said = number.sex if number else None
+    if typed not in {str(int(sex)) for sex in Sex}:
+        return said if said is not None else text("Choose one")
+    sex = Sex(int(typed))
+    if said is not None and sex is not said:
+        return text("The document number says %(sex)s", sex=SEX_WORDS[said])
+    return sex
+
+
+def _birth_date(typed: str, number: IdNumber | None, today: date) -> date | Text:
+    said = number.birth_date if number else None
+    if not typed.strip():
+        return said or text("The birth date is needed; if nobody knows it, estimate the year and take 01-01")
+    born = read_date(typed)
+    if born is None:
+        return text("Not a date; write it like 1980-03-14")
+    if said is not None and born != said:
+        return text("%(date)s, but the document number says %(said)s", date=born.isoformat(), said=said.isoformat())
+    if born > today:
+        return text("%(date)s is yet to come", date=born.isoformat())
+    if born < EARLIEST_BIRTH:
+        return text("%(date)s is too long ago", date=born.isoformat())
+    return born
+
+
+def _phone(typed: str) -> str | Text:
+    phone = re.sub(r"[\s\-()]", "", to_plain(typed))
+    phone = re.sub(r"^(\+|00)86", "", phone)
+    if not phone or _LANDLINE.fullmatch(phone) or _ABROAD.fullmatch(phone):
+        return phone
+    if not phone.isascii() or not phone.isdigit():
+        return text("Only digits; a number from abroad begins with +")
+    if phone.startswith("0"):
+        return text("A fixed line has 10 to 12 digits with its area code")
+    if not phone.startswith("1"):
+        return text("A mobile number begins with 1, a fixed line with 0 and its area code")
+    if len(phone) < MOBILE_DIGITS:
+        return text("Short by %(count)s: a mobile number has 11 digits", count=MOBILE_DIGITS - len(phone))
+    if len(phone) > MOBILE_DIGITS:
+        return text("Long by %(count)s: a mobile number has 11 digits", count=len(phone) - MOBILE_DIGITS)
+    return phone
+
+
+def _address(typed: str) -> str | Text:
+    address = " ".join(typed.split())
     if len(address) > ADDRESS_MAX:
-        problem("address", text("Too long by %(count)s characters", count=len(address) - ADDRESS_MAX))
-    if problems or name is None or id_type is None or sex is None or birth_date is None or phone is None:
-        order = {field: n for n, field in enumerate(FIELDS)}
-        return sorted(problems, key=lambda p: order[p.field])
-    new_number = number.number if number is not None and number is not kept else None
-    return Person(
-        name=name, sex=sex, birth_date=birth_date, phone=phone, id_type=id_type, id_number=new_number, address=address
-    )
+        return text("Too long by %(count)s characters", count=len(address) - ADDRESS_MAX)
+    return address
 
 
-class _Say:
-    """The shape of the function that takes a problem down."""
-
-    def __call__(self, field: str, sentence: Text) -> None: ...
+def meanwhile(now: Patient, person: Person) -> list[FieldProblem]:
+    """Where a form differs from a record that somebody else has changed since: theirs beside ours, to decide."""
+    theirs: Mapping[str, tuple[object, object, str | Text]] = {
+        "name": (now.name, person.name, now.name),
+        "sex": (now.sex, person.sex, SEX_WORDS[now.sex]),
+        "birth_date": (now.birth_date, person.birth_date, now.birth_date.isoformat()),
+        "id_type": (now.id_type, person.id_type, ID_TYPE_NAMES[now.id_type]),
+        "phone": (now.phone, person.phone, now.phone or "—"),
+        "address": (now.address, person.address, now.address or "—"),
+    }
+    return [
+        FieldProblem(
+            field=field, text=text("Meanwhile saved by somebody else: %(value)s. Saving again puts yours", value=said)
+        )
+        for field, (old, new, said) in theirs.items()
+        if old != new
+    ]

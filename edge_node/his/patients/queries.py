@@ -48,8 +48,10 @@ class Visit:
 
     registration_id: str
     visit_no: str
+    department_id: str
     department_name: str
     department_name_en: str
+    doctor_id: str | None
     doctor_name: str | None
     kind: str
     status: str
@@ -235,8 +237,8 @@ def visits(conn: Connection, patient_id: str) -> list[Visit]:
     """A patient's visits, the newest first, with what was diagnosed in the newest signed version of each."""
     rows = conn.execute(
         """
-        SELECT registration.id, registration.visit_no, department.name, department.name_en, staff.name,
-               registration.kind, registration.status, registration.registered_at, encounter.id,
+        SELECT registration.id, registration.visit_no, department.id, department.name, department.name_en,
+               staff.id, staff.name, registration.kind, registration.status, registration.registered_at, encounter.id,
                (SELECT group_concat(diagnosis.name, char(10) ORDER BY diagnosis.rank) FROM diagnosis
                 WHERE diagnosis.encounter_id = encounter.id
                   AND diagnosis.n = (SELECT max(n) FROM note_version WHERE encounter_id = encounter.id))
@@ -253,11 +255,11 @@ def visits(conn: Connection, patient_id: str) -> list[Visit]:
 
 
 def _visit(row: Row) -> Visit:
-    id_, visit_no, name, name_en, doctor, kind, status, at, encounter_id, diagnoses = tuple(row)
+    id_, visit_no, d_id, d_name, d_name_en, s_id, s_name, kind, status, at, encounter_id, diagnoses = tuple(row)
     return Visit(
-        registration_id=id_, visit_no=visit_no, department_name=name, department_name_en=name_en, doctor_name=doctor,
-        kind=kind, status=status, registered_at=at, encounter_id=encounter_id,
-        diagnoses=tuple(diagnoses.split("\n")) if diagnoses else (),
+        registration_id=id_, visit_no=visit_no, department_id=d_id, department_name=d_name,
+        department_name_en=d_name_en, doctor_id=s_id, doctor_name=s_name, kind=kind, status=status, registered_at=at,
+        encounter_id=encounter_id, diagnoses=tuple(diagnoses.split("\n")) if diagnoses else (),
     )  # fmt: skip
 
 
@@ -267,8 +269,8 @@ def last_visits(conn: Connection, patient_ids: Iterable[str]) -> dict[str, Visit
     for patient_id in patient_ids:
         row = conn.execute(
             """
-            SELECT registration.id, registration.visit_no, department.name, department.name_en, staff.name,
-                   registration.kind, registration.status, registration.registered_at, NULL, NULL
+            SELECT registration.id, registration.visit_no, department.id, department.name, department.name_en,
+                   staff.id, staff.name, registration.kind, registration.status, registration.registered_at, NULL, NULL
             FROM registration
             JOIN department ON department.id = registration.department_id
             LEFT JOIN staff ON staff.id = registration.doctor_id

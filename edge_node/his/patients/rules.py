@@ -16,6 +16,14 @@ SEX_NAMES: Mapping[Sex, Text] = {
     Sex.UNSPECIFIED: text("sex not stated"),
 }
 
+# In a sentence and on a choice, where one letter would be too little.
+SEX_WORDS: Mapping[Sex, Text] = {
+    Sex.MALE: text("male"),
+    Sex.FEMALE: text("female"),
+    Sex.UNKNOWN: text("unknown"),
+    Sex.UNSPECIFIED: text("not stated"),
+}
+
 ID_TYPE_NAMES: Mapping[IdType, Text] = {
     IdType.RESIDENT: text("ID card"),
     IdType.HKMT_RESIDENCE: text("Residence permit (HK, Macau, Taiwan)"),

@@ -31,6 +31,11 @@ class Found(StrEnum):
     NAME = "name"
     PINYIN = "pinyin"
 
+    @property
+    def is_certain(self) -> bool:
+        """Such a number belongs to one person: a single match needs no choosing."""
+        return self in (Found.ID_NUMBER, Found.MRN)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
@@ -80,6 +85,16 @@ def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Ma
     chosen = list(found.values())[:limit]
     visits = last_visits(conn, [patient.id for patient, _ in chosen])
     return [Match(patient=patient, why=why, last_visit=visits.get(patient.id)) for patient, why in chosen]
+
+
+def is_private(typed: str) -> bool:
+    """Is it a number that must not stand in an address, where the browser's history keeps it?"""
+    return identity.looks_like_gb_11643(typed)
+
+
+def as_shown(typed: str) -> str:
+    """What was searched for, as the page repeats it: a document's number masked."""
+    return identity.mask(identity.normalise(typed)) if is_private(typed) else typed
 
 
 def _steps(text: str, digest: Digest) -> Iterator[_Step]:

@@ -1,5 +1,212 @@
+"""Patients over HTTP: find, read, make and change a record."""
+
 from __future__ import annotations
 
-from flask import Blueprint
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from edge_node.base.errors import StoreError
+from edge_node.base.logs import event
+from edge_node.his import audit, request_key
+from edge_node.his.context import context, reader, write
+from edge_node.his.forms import FieldProblem, by_field
+from edge_node.his.language import say, today
+from edge_node.his.patients import forms, pinyin, queries, records, rules, search
+from edge_node.his.patients.desk import this_desk
+from edge_node.his.patients.identity import IdType, Sex
+from edge_node.his.patients.queries import Patient, Twin
+from edge_node.his.security import current_staff, require, who
+from edge_node.his.staff.model import Role
+from edge_node.store.connection import Connection
+
+READERS = (Role.REGISTRAR, Role.NURSE, Role.DOCTOR, Role.PHARMACIST, Role.CASHIER, Role.MANAGER)
+WRITERS = (Role.REGISTRAR, Role.NURSE)
+SHOWN = 20
+# Refused since nothing is wrong with the request but what it says; a browser shows the page all the same.
+UNPROCESSABLE = 422
+CONFLICT = 409
 
 blueprint = Blueprint("patients", __name__, url_prefix="/patients")
+
+
+@blueprint.app_template_filter("age")
+def age(birth_date: date) -> str:
+    """An age today, in words."""
+    return say(rules.age(birth_date, today()))
+
+
+@blueprint.app_context_processor
+def words() -> dict[str, Any]:
+    """What templates that show a person need."""
+    return {
+        "SEX_NAMES": rules.SEX_NAMES, "SEX_WORDS": rules.SEX_WORDS, "ID_TYPE_NAMES": rules.ID_TYPE_NAMES,
+        "LIKENESS_NAMES": rules.LIKENESS_NAMES, "Sex": Sex, "IdType": IdType, "spelled": pinyin.display,
+        "is_chinese": pinyin.is_chinese, "mask_phone": rules.mask_phone, "spaced_phone": rules.spaced_phone,
+        "id_type_options": lambda: [(str(id_type), say(name)) for id_type, name in rules.ID_TYPE_NAMES.items()],
+        "may_write_patients": lambda: current_staff().may(*WRITERS),
+        "may_see_encounters": lambda: current_staff().may(Role.DOCTOR),
+    }  # fmt: skip
+
+
+@blueprint.get("")
+@require(*READERS)
+def index() -> str | Response:
+    """Find a patient. A document's number or a record number that fits leads straight to the record."""
+    typed = request.args.get("q", "").strip()
+    matches = search.find(reader(), typed, digest=context().cipher.digest, limit=SHOWN + 1)
+    if len(matches) == 1 and matches[0].why.is_certain:
+        return redirect(url_for("patients.record", patient_id=matches[0].patient.id))
+    return render_template(
+        "patients/index.html", typed=typed, shown=search.as_shown(typed), matches=matches[:SHOWN],
+        more=len(matches) > SHOWN,
+    )  # fmt: skip
+
+
+@blueprint.get("/<patient_id>")
+@require(*READERS)
+def record(patient_id: str) -> str:
+    """A patient's record; that it was looked at is written down."""
+    patient = _patient_or_404(patient_id)
+    note_view(patient)
+    return _record_page(patient)
+
+
+@blueprint.post("/<patient_id>/id-number")
+@require(*READERS)
+def show_id_number(patient_id: str) -> str | Response:
+    """The record with its whole ID number; first it is written down who asked for it, or it is not shown."""
+    patient = _patient_or_404(patient_id)
+    desk = this_desk()
+    write(lambda conn: desk.trace(conn, "id_number_shown", f"patient:{patient.id}"))
+    number = records.kept_number(reader(), context().cipher, patient, today=desk.today)
+    return _record_page(patient, id_number=number.number if number else "")
+
+
+@blueprint.get("/new")
+@require(*WRITERS)
+def new() -> str:
+    """An empty form."""
+    return _form_page({"id_type": request.args.get("id_type", IdType.RESIDENT)})
+
+
+@blueprint.post("/begin")
+@require(*WRITERS)
+def begin() -> str:
+    """A form begun with what was searched for; posted, so that an ID number never stands in an address."""
+    return _form_page({"id_type": IdType.RESIDENT, **forms.begin(request.form.get("q", ""), today=today())})
+
+
+@blueprint.post("/new")
+@require(*WRITERS)
+def create() -> str | Response | tuple[str, int]:
+    """Make a record; possible duplicates are shown before a second one is made."""
+    if chosen := request.form.get("use"):
+        return redirect(url_for("patients.record", patient_id=chosen))
+    desk = this_desk()
+    person = forms.parse(request.form, today=desk.today)
+    if isinstance(person, list):
+        return _form_page(request.form, person), UNPROCESSABLE
+    sealed = records.seal(context().cipher, person.id_number)
+    distinct = distinct_from(request.form)
+
+    def work(conn: Connection) -> str:
+        return records.create(conn, person, sealed, desk, distinct_from=distinct).id
+
+    token = request_key.posted(request.form)
+    try:
+        patient_id = write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
+    except records.LooksLikeAnother as held:
+        return _form_page(request.form, twins=held.twins), CONFLICT
+    return redirect(url_for("patients.record", patient_id=patient_id, saved="new"))
+
+
+@blueprint.get("/<patient_id>/edit")
+@require(*WRITERS)
+def edit(patient_id: str) -> str:
+    """The record as a form."""
+    patient = _patient_or_404(patient_id)
+    note_view(patient)
+    return _form_page(forms.values_of(patient), patient=patient)
+
+
+@blueprint.post("/<patient_id>/edit")
+@require(*WRITERS)
+def change(patient_id: str) -> str | Response | tuple[str, int]:
+    """Change the record, unless somebody else did meanwhile."""
+    patient = _patient_or_404(patient_id)
+    if chosen := request.form.get("use"):
+        return redirect(url_for("patients.record", patient_id=chosen))
+    desk = this_desk()
+    kept = records.kept_number(reader(), context().cipher, patient, today=desk.today)
+    person = forms.parse(request.form, today=desk.today, kept=kept)
+    if isinstance(person, list):
+        return _form_page(request.form, person, patient=patient), UNPROCESSABLE
+    sealed, version = records.seal(context().cipher, person.id_number), posted_version(request.form)
+
+    def work(conn: Connection) -> str:
+        return records.change(conn, patient_id, version, person, sealed, desk).id
+
+    token = request_key.posted(request.form)
+    try:
+        write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
+    except records.LooksLikeAnother as held:
+        return _form_page(request.form, twins=held.twins, patient=patient), CONFLICT
+    except records.ChangedMeanwhile as held:
+        values = {**request.form, "version": str(held.now.version)}
+        return _form_page(values, forms.meanwhile(held.now, person), patient=held.now), CONFLICT
+    return redirect(url_for("patients.record", patient_id=patient_id, saved="changed"))
+
+
+def note_view(patient: Patient) -> None:
+    """Write down that the record was looked at. A full disk stops the writing, not the looking: care goes on."""
+    try:
+        audit.viewed(who(), f"patient:{patient.id}")
+    except StoreError as error:
+        event("view_not_recorded", code=error.code)
+
+
+def distinct_from(form: Mapping[str, str]) -> frozenset[str]:
+    """The records that the registrar has seen beside this form and said to be other people."""
+    return frozenset(filter(None, form.get("distinct_from", "").split(",")))
+
+
+def posted_version(form: Mapping[str, str]) -> int:
+    """The version that a form was filled from. A form without one is not ours: 400."""
+    try:
+        return int(form.get("version", ""))
+    except ValueError:
+        abort(400)
+
+
+def said_labels(*labels: Mapping[str, Any]) -> dict[str, str]:
+    """Labels of fields in the language of this request, for the fields and for the summary of problems."""
+    return {field: say(label) for part in labels for field, label in part.items()}
+
+
+def _patient_or_404(patient_id: str) -> Patient:
+    return queries.get(reader(), patient_id) or abort(404)
+
+
+def _record_page(patient: Patient, *, id_number: str = "") -> str:
+    return render_template(
+        "patients/record.html", patient=patient, id_number=id_number, visits=queries.visits(reader(), patient.id),
+        saved=request.args.get("saved", ""),
+    )  # fmt: skip
+
+
+def _form_page(
+    values: Mapping[str, Any],
+    problems: Sequence[FieldProblem] = (),
+    *,
+    twins: Sequence[Twin] = (),
+    patient: Patient | None = None,
+) -> str:
+    return render_template(
+        "patients/form.html", values=values, problems=problems, errors=by_field(problems), twins=twins,
+        patient=patient, labels=said_labels(forms.LABELS), request_key=request.form.get(request_key.FIELD, ""),
+        begun=request.endpoint == "patients.begin",
+    )  # fmt: skip

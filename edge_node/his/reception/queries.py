@@ -167,6 +167,22 @@ def open_today(conn: Connection, patient_id: str, queue_date: date) -> list[Queu
     return [_entry(row) for row in rows]
 
 
+def ahead(conn: Connection, entry: QueueEntry) -> int:
+    """How many wait in the same department who came earlier and would be seen by the same doctor."""
+    (n,) = conn.execute(
+        """
+        SELECT count(*) FROM registration
+        WHERE queue_date = :day AND department_id = :department AND status = 'waiting' AND queue_no < :no
+          AND (:doctor IS NULL OR doctor_id IS NULL OR doctor_id = :doctor)
+        """,
+        {
+            "day": entry.queue_date.isoformat(), "department": entry.department.id, "no": entry.queue_no,
+            "doctor": entry.doctor_id,
+        },
+    ).fetchone()  # fmt: skip
+    return int(n)
+
+
 def register(
     conn: Connection,
     *,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from edge_node.i18n import Text, text
+
 
 class Status(StrEnum):
     """Where a registration stands."""
@@ -21,6 +23,14 @@ class Kind(StrEnum):
     FIRST = "first"
     RETURN = "return"
 
+
+STATUS_NAMES: Mapping[Status, Text] = {
+    Status.WAITING: text("Waiting"),
+    Status.WITH_DOCTOR: text("With doctor"),
+    Status.DONE: text("Done"),
+    Status.CANCELLED: text("Cancelled"),
+}
+KIND_NAMES: Mapping[Kind, Text] = {Kind.FIRST: text("First visit"), Kind.RETURN: text("Return visit")}
 
 # A patient who was called and did not come goes back to waiting. Done and cancelled are final: who comes again
 # registers again.

@@ -111,9 +111,7 @@ def session(conn: Connection, session_id: str) -> SignedIn | None:
     staff = get(conn, row["staff_id"]) if row else None
     if staff is None or not staff.active:
         return None
-    return SignedIn(
-        staff=staff, station=row["station"], created_at=row["created_at"], last_seen_at=row["last_seen_at"]
-    )
+    return SignedIn(staff=staff, station=row["station"], created_at=row["created_at"], last_seen_at=row["last_seen_at"])
 
 
 def session_seen(conn: Connection, session_id: str, *, at: int) -> None:
@@ -161,7 +159,7 @@ def begin_attempt(conn: Connection, *, code: str, address: str, at: int) -> int:
         "INSERT INTO login_attempt (at, code, address, ok) VALUES (:at, :code, :address, 0)",
         {"at": at, "code": code, "address": address},
     )
-    return int(cursor.lastrowid)
+    return int(cursor.lastrowid or 0)
 
 
 def attempt_succeeded(conn: Connection, attempt_id: int) -> None:

@@ -67,4 +67,4 @@ function moveInList(step) {
 }
 
 // The summary of problems has the focus after a post (autofocus does not reach every element).
-document.querySelector(".errors[tabindex]")?.focus();
+document.querySelector(".errors[autofocus]")?.focus();

@@ -1,0 +1,155 @@
+"""What `db ensure` does: a database is there and at this program's version, or it is restored, or nothing is started.
+
+A restored database begins a new epoch. Litestream's records of the old one may be ahead of it, and what was shipped
+from there must never be continued by another past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_node.base.errors import EdgeError, ExitCode, ReplicaError, StoreError
+from edge_node.base.files import file_lock
+from edge_node.base.logs import event
+from edge_node.base.systemd import credential_path
+from edge_node.config.schema import Config
+from edge_node.replication import ltx
+from edge_node.replication.destination import Destination
+from edge_node.replication.epoch import FIRST_EPOCH, current_epoch, make_epoch, replica_path
+from edge_node.replication.restore import Restored, restore, restore_local
+from edge_node.replication.sealing import Sealer, read_identity
+from edge_node.replication.source import find_source
+from edge_node.store.copies import sync
+from edge_node.store.databases import DATABASES, copies_dir, db_path
+from edge_node.store.migrate import migrate
+
+# Codes that no restore and no waiting mends: the file is there, and only a person may decide about it.
+FOR_A_PERSON = ("db-newer-than-program", "db-corrupt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensured:
+    """What was found and done for one database. `error` is what a person must act on."""
+
+    name: str
+    restored: Restored | None = None
+    migrated: Sequence[str] = ()
+    error: EdgeError | None = None
+
+    def sentence(self) -> str:
+        if self.error is not None:
+            return f"{self.name}.db: left as it is, a person must act ({self.error.code})"
+        did = [self.restored.sentence()] if self.restored else []
+        did += [f"migrated: {', '.join(self.migrated)}"] if self.migrated else []
+        return f"{self.name}.db: {'; '.join(did) or 'there, and at the version of this program'}"
+
+
+def ensure(config: Config, names: Iterable[str]) -> list[Ensured]:
+    """See to the databases called `names`; of several that do so at once, one works while the others wait.
+
+    Raises StoreError db-missing (exit code 75: to be tried again) when one is lost and can be had nowhere; an empty one
+    is never made.
+    """
+    data = db_path(config.node.state_dir, "his").parent
+    if not data.is_dir():
+        raise StoreError(
+            "db-missing",
+            f"there is no folder {data}",
+            context="nothing was ever set up here, or its disk is not mounted",
+            hint="mount the disk; edge-node init sets up a new node",
+            exit_code=ExitCode.BUSY,
+        )
+    with file_lock(data / "ensure.lock"):
+        lost = [name for name in names if not db_path(config.node.state_dir, name).exists()]
+        restored, refusal = _bring_back(config, lost)
+        if refusal is not None:
+            raise refusal
+        return [_migrated(config, name, restored.get(name)) for name in names]
+
+
+def _migrated(config: Config, name: str, restored: Restored | None) -> Ensured:
+    state_dir = config.node.state_dir
+    try:
+        done = migrate(db_path(state_dir, name), DATABASES[name], copies_dir=copies_dir(state_dir))
+    except StoreError as error:
+        if error.code not in FOR_A_PERSON:
+            raise
+        return Ensured(name=name, restored=restored, error=error)
+    return Ensured(name=name, restored=restored, migrated=done)
+
+
+def _bring_back(config: Config, lost: Sequence[str]) -> tuple[dict[str, Restored], StoreError | None]:
+    """Restore what is lost beside its place, begin the next epoch, and only then give the files their names.
+
+    In this order an interrupted restore is simply done again, and no restored database is ever without its epoch.
+    Returns what was restored, and the refusal of the first that could not be.
+    """
+    state_dir = config.node.state_dir
+    restored: dict[str, Restored] = {}
+    refusal = None
+    for name in lost:
+        event("database_lost", level="error", path=db_path(state_dir, name))
+        try:
+            restored[name] = _restore_beside(config, name)
+        except StoreError as error:
+            refusal = refusal or error
+    if not restored:
+        return restored, refusal
+    epoch = make_epoch(state_dir, config.replica.local, current_epoch(state_dir) + 1)
+    for name, done in restored.items():
+        path = db_path(state_dir, name)
+        _put_aside(path)
+        # A link, since a rename would overwrite what came there meanwhile.
+        path.hardlink_to(done.path)
+        done.path.unlink()
+        event("database_restored", path=path, source=done.source, txid=done.txid, epoch=epoch.number)
+    sync(db_path(state_dir, lost[0]).parent)
+    return restored, refusal
+
+
+def _restore_beside(config: Config, name: str) -> Restored:
+    """From the local replica of the newest epoch that has one, else from the first destination that can."""
+    state_dir = config.node.state_dir
+    to = db_path(state_dir, name).with_name(f".{name}.restored.db")
+    for leftover in (to, *(to.with_name(to.name + suffix) for suffix in ("-wal", "-shm"))):
+        leftover.unlink(missing_ok=True)
+    refusals: list[str] = []
+    for number in range(current_epoch(state_dir), FIRST_EPOCH - 1, -1):
+        replica = replica_path(config.replica.local, number, name)
+        if not ltx.scan(replica):
+            continue
+        try:
+            return restore_local(replica, to)
+        except ReplicaError as error:
+            refusals.append(error.message)
+    for destination in config.replica.destination:
+        try:
+            return asyncio.run(_from_destination(config, destination.name, destination.url, name, to))
+        except ReplicaError as error:
+            refusals.append(error.message)
+    raise StoreError(
+        "db-missing",
+        f"the database at {db_path(state_dir, name)} is lost and could not be restored",
+        context="\n".join(refusals) or "there is no local replica, and no destination is configured",
+        hint="it is tried again; edge-node replica points --from NAME shows what a destination holds",
+        exit_code=ExitCode.BUSY,
+    )
+
+
+async def _from_destination(config: Config, destination: str, url: str, name: str, to: Path) -> Restored:
+    own = credential_path("node-identity", state_dir=config.node.state_dir)
+    identity = read_identity(own) if own.exists() else None
+    opened = Destination(destination, url, Sealer(()))
+    return await restore(await find_source(opened, database=name, node_id=config.node.id, identity=identity), to)
+
+
+def _put_aside(path: Path) -> None:
+    """A WAL without its database belongs to what was lost; SQLite would take it for a part of the restored one."""
+    for sidecar in (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")):
+        if sidecar.exists():
+            aside = sidecar.with_name(f"{sidecar.name}.lost")
+            sidecar.replace(aside)
+            event("orphan_put_aside", level="warning", path=aside)

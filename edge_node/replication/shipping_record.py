@@ -1,0 +1,95 @@
+"""What a destination has confirmed, remembered in `state_dir/shipping/<destination>.json` across restarts.
+
+Losing the file costs one listing of the destination and nothing else; it may be seconds old after a kill, for the same
+reason. It proves that what is here and what is there are the same history.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_node.base.files import atomic_write
+from edge_node.base.logs import event
+from edge_node.replication.shipping_plan import Held
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """The newest file that a destination has confirmed; the digest is that of its content before encryption."""
+
+    level: int
+    min_txid: int
+    max_txid: int
+    time_ms: int
+    sha256: str
+
+
+@dataclass(slots=True, kw_only=True)
+class CopyRecord:
+    """One database in one epoch at one destination."""
+
+    held: Held = field(default_factory=Held)
+    newest: Confirmed | None = None
+    # Why the local replica cannot be the history that the destination holds; nothing is shipped while this is set.
+    set_back: str | None = None
+
+
+class ShippingRecord:
+    """The record of one destination; written whole, by the shipper alone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._copies: dict[str, CopyRecord] = {}
+        # Was the destination used before? Then its folder must be there.
+        self.is_known = False
+        self.is_dirty = False
+        try:
+            document = json.loads(path.read_bytes())
+            self.is_known = bool(document["known"])
+            self._copies = {name: _parse(raw) for name, raw in document["copies"].items()}
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            event("shipping_record_unreadable", level="warning", path=path, why=repr(error))
+
+    def copy(self, name: str) -> CopyRecord:
+        """The record of `e0001/his`; an empty one where there is none yet."""
+        return self._copies.setdefault(name, CopyRecord())
+
+    def mark_known(self) -> None:
+        """The destination has taken our claim."""
+        self.is_dirty = self.is_dirty or not self.is_known
+        self.is_known = True
+
+    def save(self) -> None:
+        """Write it if anything changed. Raises OSError."""
+        if self.is_dirty:
+            document = {
+                "schema": SCHEMA,
+                "known": self.is_known,
+                "copies": {name: _document(copy) for name, copy in self._copies.items()},
+            }
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            atomic_write(self._path, json.dumps(document).encode(), mode=0o600)
+            self.is_dirty = False
+
+
+def _document(copy: CopyRecord) -> dict[str, Any]:
+    return {
+        "held": copy.held.runs(),
+        "newest": asdict(copy.newest) if copy.newest else None,
+        "set_back": copy.set_back,
+    }
+
+
+def _parse(raw: dict[str, Any]) -> CopyRecord:
+    return CopyRecord(
+        held=Held({int(level): runs for level, runs in raw["held"].items()}),
+        newest=Confirmed(**raw["newest"]) if raw["newest"] else None,
+        set_back=raw["set_back"],
+    )

@@ -1,0 +1,272 @@
+"""The HIS: pages for the clinic, one process, one writing thread.
+
+It needs the database and nothing else: no line, no other service of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from a2wsgi import WSGIMiddleware
+from cryptography import x509
+
+from edge_node.base.clock import Clock, SystemClock
+from edge_node.base.errors import ConfigError, StoreError
+from edge_node.base.files import StatusFile
+from edge_node.base.instruments import Histogram
+from edge_node.base.logs import Repeated, event
+from edge_node.base.systemd import credential_path, notify
+from edge_node.config.schema import Config
+from edge_node.config.values import Endpoint
+from edge_node.his import request_key
+from edge_node.his.app import MAX_FORM_BYTES, REQUEST_BOUNDS_S, create_app
+from edge_node.his.cipher import Cipher
+from edge_node.his.context import HisContext
+from edge_node.his.health import writes
+from edge_node.his.staff import queries as staff
+from edge_node.replication.epoch import current_epoch
+from edge_node.services.web_server import AsgiApp, TlsFiles, WholeBody, listening, make_server
+from edge_node.status import NodeStatus, ServiceState, status_reader
+from edge_node.store.connection import Connection
+from edge_node.store.databases import DATABASES, db_path
+from edge_node.store.inspect import wal_bytes
+from edge_node.store.migrate import check
+from edge_node.store.writer import Writer
+
+T = TypeVar("T")
+
+EVERY_S = 2.0
+READY_POLL_S = 0.01
+# Enough for a clinic's desks; the writing thread and two cores are narrower than this.
+THREADS = 16
+# More chunks than any page has, so that a slow reader never holds a thread.
+SEND_QUEUE = 256
+# Above this, and with Litestream dead, the writing thread makes the checkpoints itself.
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+# Every page shows the node's status; several in the same half second show the same.
+STATUS_AGE_S = 0.5
+CLEAR_EVERY_S = 6 * 3600.0
+# Writing is tried this often while nothing fails: each try is a commit, and the figures are to be the clinic's.
+TRY_EVERY_S = 20.0
+COMMIT_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+def run(config: Config) -> None:
+    """Serve the clinic until SIGTERM or SIGINT.
+
+    Raises StoreError (no database, or one of another version), ConfigError (a credential is missing or unusable) and
+    ServiceError (the address cannot be had).
+    """
+    os.umask(0o027)
+    _allow_many_connections()
+    asyncio.run(_until_signal(config))
+
+
+async def _until_signal(config: Config) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(config, SystemClock(), stop)
+
+
+async def serve(
+    config: Config, clock: Clock, stop: asyncio.Event, *, on_ready: Callable[[Endpoint], None] | None = None
+) -> None:
+    """Serve until `stop` is set; `on_ready` is told the address, with the port that a port of 0 became.
+
+    Order of the stop: no new requests, answers for those that came, the writing thread's last COMMIT, the status file.
+    """
+    parts = _Parts(config, clock)
+    with listening(config.his.listen, setting="his.listen") as sockets, contextlib.closing(parts.writer):
+        server = make_server(parts.asgi, tls=parts.tls)
+        parts.writer.start()
+        serving = asyncio.create_task(server.serve(sockets=sockets))
+        host, port = sockets[0].getsockname()[:2]
+        endpoint = Endpoint(host=host, port=port)
+        try:
+            while not (server.started or serving.done()):
+                await asyncio.sleep(READY_POLL_S)
+            await asyncio.to_thread(parts.turn)
+            notify("READY=1")
+            event("his_started", listen=endpoint, tls=parts.tls is not None)
+            if on_ready is not None:
+                on_ready(endpoint)
+            while not await _is_over(stop, serving):
+                await asyncio.to_thread(parts.turn)
+                notify("WATCHDOG=1")
+        finally:
+            notify("STOPPING=1")
+            server.should_exit = True
+            await serving
+            parts.end()
+            event("his_stopped")
+
+
+async def _is_over(stop: asyncio.Event, serving: asyncio.Task[None]) -> bool:
+    """False after EVERY_S, when the next turn is due; true as soon as there is none (told to stop, or server ended)."""
+    told = asyncio.create_task(stop.wait())
+    over, _ = await asyncio.wait((told, serving), timeout=EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    return bool(over)
+
+
+class _Parts:
+    """The HIS put together from its configuration; `turn` is what it does every two seconds."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        state_dir = config.node.state_dir
+        self._path = db_path(state_dir, "his")
+        check(self._path, DATABASES["his"])
+        self._clock = clock
+        self._status = StatusFile(config.node.run_dir, "his", every_s=EVERY_S)
+        self._failing = Repeated()
+        self._cleared_at, self._tried_at = -CLEAR_EVERY_S, -TRY_EVERY_S
+        self._write_error: str | None = None
+        self.tls = _tls_files(config)
+        self._certificate = _certificate(self.tls) if self.tls else None
+        node_status = remembered(status_reader(config, clock), clock, for_s=STATUS_AGE_S)
+        self._requests = Histogram(REQUEST_BOUNDS_S)
+        self._commits, self._batches = Histogram(COMMIT_BOUNDS_S), Histogram(BATCH_BOUNDS)
+        self.writer = Writer(
+            self._path, commit_seconds=self._commits, batch_size=self._batches, wal_limit_bytes=WAL_LIMIT_BYTES,
+            litestream_alive=lambda: _litestream_lives(node_status()), clock=clock,
+        )  # fmt: skip
+        context = HisContext(
+            db_path=self._path, writer=self.writer, clock=clock, node_status=node_status,
+            cipher=_cipher(state_dir), clinic_name=config.node.name, node_code=config.node.code,
+            epoch=current_epoch(state_dir), language=config.his.language, idle_lock_s=config.his.idle_lock_s,
+        )  # fmt: skip
+        app = create_app(
+            context, secret_key=_secret("his-secret", state_dir), secure=self.tls is not None,
+            request_seconds=self._requests,
+        )  # fmt: skip
+        self._threads = WSGIMiddleware(cast(Any, app), workers=THREADS, send_queue_size=SEND_QUEUE)
+        self.asgi = WholeBody(cast(AsgiApp, self._threads), limit_bytes=MAX_FORM_BYTES)
+
+    def turn(self) -> None:
+        """Find out whether it can write, clear what nobody needs, and say how it is."""
+        self._clear_if_due()
+        now = self._clock.boottime()
+        if self.writer.last_error or now - self._tried_at >= TRY_EVERY_S:
+            self._tried_at, self._write_error = now, writes(self.writer)
+        self._write_status(self._write_error)
+
+    def end(self) -> None:
+        """The last words of an orderly stop."""
+        self._threads.executor.shutdown(wait=False, cancel_futures=True)
+        self.writer.close()
+        self._write_status(None, stopped=True)
+
+    def _clear_if_due(self) -> None:
+        if self._clock.boottime() - self._cleared_at < CLEAR_EVERY_S:
+            return
+        now = self._clock.wall_ms()
+
+        def clear(conn: Connection) -> None:
+            request_key.forget(conn, now=now)
+            staff.forget_old(conn, now=now)
+
+        # A full disk shows in the status anyway; the next turn tries again.
+        with contextlib.suppress(StoreError):
+            self.writer.submit(clear)
+            self._cleared_at = self._clock.boottime()
+
+    def _write_status(self, write_error: str | None, *, stopped: bool = False) -> None:
+        state: dict[str, Any] = {
+            "writable": write_error is None,
+            "write_error": write_error,
+            "wal_bytes": wal_bytes(self._path),
+            "requests": self._requests.samples(),
+            "commit_seconds": self._commits.samples(),
+            "commit_batch_size": self._batches.samples(),
+            "certificate": self._certificate,
+        }
+        # The folder may be on the disk that is full (with --home): a reason to go on, not to die.
+        try:
+            self._status.write(state, self._clock, stopped=stopped)
+        except OSError as error:
+            if self._failing.failed():
+                event("status_not_written", level="warning", error=error, times=self._failing.count)
+        else:
+            if times := self._failing.recovered():
+                event("status_written_again", failed=times)
+
+
+def remembered(read: Callable[[], T], clock: Clock, *, for_s: float) -> Callable[[], T]:
+    """A function that reads at most once in `for_s`, from any thread."""
+    lock = threading.Lock()
+    last: list[tuple[float, T]] = []
+
+    def reading() -> T:
+        with lock:
+            now = clock.boottime()
+            if not last or now - last[0][0] >= for_s:
+                last[:] = [(now, read())]
+            return last[0][1]
+
+    return reading
+
+
+def _litestream_lives(status: NodeStatus) -> bool:
+    return status.services.get("replica") is ServiceState.OK and status.replica["litestream"] == "running"
+
+
+def _secret(name: str, state_dir: Path) -> str:
+    path = credential_path(name, state_dir=state_dir)
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "credential-missing",
+            f"the credential {name} cannot be read",
+            context=f"{path}: {error}",
+            hint="`edge-node init` makes it, the recovery kit holds it; the service's user must be able to read it",
+        ) from error
+
+
+def _cipher(state_dir: Path) -> Cipher:
+    try:
+        return Cipher(bytes.fromhex(_secret("data-key", state_dir)))
+    except ValueError as error:
+        raise ConfigError(
+            "credential-unusable",
+            "the credential data-key is not a key",
+            context=f"{error}; it has 64 hexadecimal digits",
+            hint="bring it back from the recovery kit; with another key the ID numbers cannot be read",
+        ) from error
+
+
+def _tls_files(config: Config) -> TlsFiles | None:
+    tls, state_dir = config.his.tls, config.node.state_dir
+    if tls is None:
+        return None
+    return TlsFiles(
+        name=tls.certificate,
+        certificate=credential_path(tls.certificate, state_dir=state_dir),
+        key=credential_path(tls.key, state_dir=state_dir),
+    )
+
+
+def _certificate(tls: TlsFiles) -> dict[str, Any] | None:
+    """The name of the certificate and when it ends, for the monitor; whether it can be used the server finds out."""
+    try:
+        found = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return {"name": tls.name, "not_after": round(found.not_valid_after_utc.timestamp() * 1000)}
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the machine allows: half-open connections must not use up the default of 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

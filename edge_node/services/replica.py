@@ -1,0 +1,254 @@
+"""The replicator: Litestream captures every commit into the local replica, and shippers mirror it to the destinations.
+
+It stops last of all services: what was written until then is captured, and shipped where a destination answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_node.base.clock import Clock, SystemClock, utc_text
+from edge_node.base.files import StatusFile
+from edge_node.base.instruments import Counter
+from edge_node.base.logs import event
+from edge_node.base.systemd import notify, watchdog_interval_s
+from edge_node.config.schema import Config
+from edge_node.replication import epoch as epochs
+from edge_node.replication import litestream
+from edge_node.replication.commands import CaptureSettings, ReplicatedDb
+from edge_node.replication.destination import CopyState, Destination, DestinationFailed
+from edge_node.replication.local_replica import LocalReplica, Notices
+from edge_node.replication.sealing import Sealer
+from edge_node.replication.shipper import FIRST_DATABASE, Shipper
+from edge_node.replication.supervisor import LitestreamState, Supervisor
+from edge_node.store.connection import connect_reader
+from edge_node.store.databases import DATABASES, db_path
+
+STATUS_EVERY_S = 1.0
+# Against notices that were lost, and for file systems without them.
+SCAN_EVERY_S = 5.0
+# At the stop, what was captured last gets this long to reach the destinations that answer.
+LAST_SHIPMENT_S = 1.0
+
+
+def run(config: Config) -> None:
+    """Replicate until SIGTERM or SIGINT. Blocks; must be called in the main thread.
+
+    Raises StoreError db-missing, ReplicaError (Litestream missing or too old), ServiceError already-running.
+    """
+    os.umask(0o027)
+    for name in DATABASES:
+        connect_reader(db_path(config.node.state_dir, name)).close()
+    asyncio.run(_Service(config, SystemClock()).run())
+
+
+@dataclass(frozen=True, slots=True)
+class _Unusable:
+    """A destination whose address this program cannot use; shown, lest anybody believe in a copy that is not made."""
+
+    name: str
+    error: DestinationFailed
+
+    def entry(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "state": CopyState.REFUSED,
+            "reason": self.error.message,
+            "confirmed_txid": 0,
+            "confirmed_at": None,
+            "rpo_s": None,
+            "behind_txids": None,
+            "behind_bytes": None,
+            "catch_up_s": None,
+            "last_drill": None,
+        }
+
+
+class _Service:
+    def __init__(self, config: Config, clock: Clock) -> None:
+        node = config.node
+        self._clock = clock
+        self._wal = db_path(node.state_dir, FIRST_DATABASE).with_name(f"{FIRST_DATABASE}.db-wal")
+        self._epoch = epochs.make_epoch(node.state_dir, config.replica.local, epochs.current_epoch(node.state_dir))
+        number = self._epoch.number
+        self._replicas = {
+            name: LocalReplica(epochs.replica_path(config.replica.local, number, name)) for name in DATABASES
+        }
+        self._supervisor = Supervisor(
+            [
+                ReplicatedDb(
+                    path=db_path(node.state_dir, name),
+                    meta_path=epochs.meta_path(node.state_dir, number, name),
+                    replica_path=replica.path,
+                )
+                for name, replica in self._replicas.items()
+            ],
+            run_dir=node.run_dir / "replica",
+            program=litestream.binary(),
+            settings=CaptureSettings(sync_every_s=config.replica.sync_every_s),
+            clock=clock,
+        )
+        self._uploads = Counter()
+        self._shippers: list[Shipper] = []
+        self._unusable: list[_Unusable] = []
+        sealer = Sealer(() if config.replica.plain else config.replica.encrypt_to)
+        for wanted in config.replica.destination:
+            try:
+                destination = Destination(wanted.name, wanted.url, sealer)
+            except DestinationFailed as error:
+                event("destination_unusable", level="error", destination=wanted.name, why=error.message)
+                self._unusable.append(_Unusable(wanted.name, error))
+                continue
+            self._shippers.append(
+                Shipper(
+                    destination,
+                    node_id=node.id,
+                    epoch=self._epoch,
+                    replicas=self._replicas,
+                    record_path=node.state_dir / "shipping" / f"{wanted.name}.json",
+                    uploads=self._uploads,
+                    clock=clock,
+                )
+            )
+        self._status = StatusFile(node.run_dir, "replica", every_s=STATUS_EVERY_S)
+        self._notices: Notices | None = None
+        self._is_ready = False
+
+    async def run(self) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        with contextlib.suppress(OSError):
+            self._notices = Notices(self._file_appeared, self._look)
+            loop.add_reader(self._notices.fileno(), self._notices.read)
+        self._look()
+        capturing = asyncio.create_task(self._supervisor.run(stop))
+        beside = [
+            asyncio.create_task(part) for part in (self._scan(), self._report(), *(s.run() for s in self._shippers))
+        ]
+        try:
+            # Whatever ends by itself ends the service: a bug is to be seen, and restarted from outside.
+            await asyncio.wait([capturing, *beside], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            await capturing
+            self._look()
+            await self._ship_the_last()
+        finally:
+            stop.set()
+            for task in (capturing, *beside):
+                task.cancel()
+            ends = await asyncio.gather(capturing, *beside, return_exceptions=True)
+            if self._notices is not None:
+                loop.remove_reader(self._notices.fileno())
+                self._notices.close()
+            self._write(stopped=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _ship_the_last(self) -> None:
+        deadline = self._clock.boottime() + LAST_SHIPMENT_S
+        while self._clock.boottime() < deadline and any(
+            not shipper.is_current() and not shipper.is_failing for shipper in self._shippers
+        ):
+            await asyncio.sleep(0.02)
+
+    def _file_appeared(self, replica: LocalReplica, level: int, name: str) -> None:
+        if replica.saw(level, name):
+            for shipper in self._shippers:
+                shipper.wake(replica, history=level > 0)
+
+    def _look(self) -> None:
+        for replica in self._replicas.values():
+            if self._notices is not None:
+                self._notices.watch(replica)
+            if replica.refresh():
+                for shipper in self._shippers:
+                    shipper.wake(replica)
+
+    async def _scan(self) -> None:
+        while True:
+            begun = all(replica.files for replica in self._replicas.values())
+            await asyncio.sleep(SCAN_EVERY_S if begun else STATUS_EVERY_S / 4)
+            self._look()
+
+    async def _report(self) -> None:
+        watchdog_s = watchdog_interval_s()
+        while True:
+            self._write(stopped=False)
+            if not self._is_ready and self._supervisor.state is LitestreamState.RUNNING:
+                self._is_ready = True
+                notify("READY=1")
+            if watchdog_s is not None:
+                notify("WATCHDOG=1")
+            await asyncio.sleep(STATUS_EVERY_S if self._is_ready else STATUS_EVERY_S / 10)
+
+    def _write(self, *, stopped: bool) -> None:
+        self._status.write(self._state(), self._clock, stopped=stopped)
+
+    def _state(self) -> dict[str, Any]:
+        reports = [shipper.report() for shipper in self._shippers]
+        captured = {name: self._captured_ms(replica) for name, replica in self._replicas.items()}
+        his = self._replicas[FIRST_DATABASE]
+        return {
+            "epoch": self._epoch.number,
+            "superseded_by": next((s.superseded_by for s in self._shippers if s.superseded_by), None),
+            "litestream": self._supervisor.state,
+            "litestream_version": self._supervisor.version,
+            "litestream_restarts": self._supervisor.restarts,
+            "litestream_reason": self._supervisor.reason,
+            "txid": his.head,
+            "captured_at": _utc(captured[FIRST_DATABASE]),
+            "destinations": [
+                self._local_entry(his.head, captured[FIRST_DATABASE]),
+                *(report.as_json() for report in reports),
+                *(unusable.entry() for unusable in self._unusable),
+            ],
+            "uploads": self._uploads.samples(),
+            "problems": [problem for report in reports for problem in report.problems],
+            "databases": {
+                name: {
+                    "txid": replica.head,
+                    "captured_at": _utc(captured[name]),
+                    "confirmed_txid": {report.name: report.copies[name].confirmed_txid for report in reports},
+                }
+                for name, replica in self._replicas.items()
+            },
+        }
+
+    def _captured_ms(self, replica: LocalReplica) -> int | None:
+        newest = replica.newest
+        return replica.time_ms(newest) if newest else None
+
+    def _local_entry(self, head: int, captured_ms: int | None) -> Mapping[str, Any]:
+        """The local replica as a destination: current while Litestream captures, else as old as its newest file."""
+        rpo_s: float | None = 0.0
+        if self._supervisor.state is not LitestreamState.RUNNING and _modified_ms(self._wal) > (captured_ms or 0):
+            rpo_s = None if captured_ms is None else max(0.0, (self._clock.wall_ms() - captured_ms) / 1000)
+        current = self._supervisor.state is LitestreamState.RUNNING
+        return {
+            "name": "local",
+            "state": CopyState.CURRENT if current else CopyState.BEHIND,
+            "confirmed_txid": head,
+            "confirmed_at": _utc(captured_ms),
+            "rpo_s": None if rpo_s is None else round(rpo_s, 1),
+        }
+
+
+def _utc(wall_ms: int | None) -> str | None:
+    return None if wall_ms is None else utc_text(wall_ms)
+
+
+def _modified_ms(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns // 1_000_000
+    except FileNotFoundError:
+        return 0

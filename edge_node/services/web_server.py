@@ -1,0 +1,145 @@
+"""Serving in process: uvicorn, with the signals left to us, and requests that hold no thread while they arrive.
+
+uvicorn keeps slow and half-open connections on the event loop, where each costs a few kilobytes; a2wsgi would give one
+of its threads to a body that trickles in. So a body is collected first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from edge_node.base.errors import ConfigError, ExitCode, ServiceError
+from edge_node.base.systemd import inherited_sockets
+from edge_node.config.values import Endpoint
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+# A form is some kilobytes; whoever needs longer for it is not a browser of the clinic.
+BODY_TIMEOUT_S = 20.0
+# Pages take milliseconds: whoever has not taken his answer by then is not waited for.
+STOP_GRACE_S = 2
+
+
+class WholeBody:
+    """Hands a request on when its body is there; of a body that is too long only the beginning, to be refused."""
+
+    def __init__(self, app: AsgiApp, *, limit_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> None:
+        self._app = app
+        self._limit_bytes = limit_bytes
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                body = await self._collect(receive)
+        except TimeoutError:
+            await send({"type": "http.response.start", "status": 408, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if body is None:
+            return
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _collect(self, receive: Receive) -> bytes | None:
+        """The body, or None when the client left."""
+        body, more = bytearray(), True
+        while more and len(body) <= self._limit_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return bytes(body)
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to us: uvicorn raises SIGTERM again after its shutdown, and nothing behind it would run."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """A certificate with its chain, and its private key; `name` is the credential's."""
+
+    name: str
+    certificate: Path
+    key: Path
+
+
+def make_server(app: AsgiApp, *, tls: TlsFiles | None) -> Server:
+    """A server that is not yet listening. Raises ConfigError certificate-unusable."""
+    config = uvicorn.Config(
+        app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=STOP_GRACE_S,
+        ssl_certfile=tls.certificate if tls else None, ssl_keyfile=tls.key if tls else None,
+    )  # fmt: skip
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        name = tls.name if tls else "tls"
+        raise ConfigError(
+            "certificate-unusable",
+            f"the certificate {name} cannot be used: {error}",
+            context=f"{tls.certificate}, {tls.key}" if tls else None,
+            hint="both must be PEM and readable by this service; the key must belong to the certificate",
+        ) from error
+    return Server(config)
+
+
+@contextlib.contextmanager
+def listening(endpoint: Endpoint, *, setting: str) -> Iterator[list[socket.socket]]:
+    """Listening sockets: those that systemd passed, else one on `endpoint`.
+
+    `setting` names it in the configuration. Raises ServiceError already-running or privilege-missing.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(found) for found in inherited_sockets()]
+        if not sockets:
+            family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+            try:
+                made = socket.create_server((endpoint.host, endpoint.port), family=family, backlog=512)
+            except OSError as error:
+                raise _cannot_listen(endpoint, error, setting) from error
+            sockets.append(stack.enter_context(made))
+        yield sockets
+
+
+def _cannot_listen(endpoint: Endpoint, error: OSError, setting: str) -> ServiceError:
+    if error.errno == errno.EADDRINUSE:
+        return ServiceError(
+            "already-running",
+            f"another program listens on {endpoint}",
+            context=None,
+            hint=f"ss -ltnp 'sport = :{endpoint.port}' shows it; {setting} changes our address",
+        )
+    return ServiceError(
+        "privilege-missing",
+        f"{endpoint} cannot be listened on: {error.strerror}",
+        context="ports below 1024 and addresses of other machines are not ours to take",
+        hint=f"set {setting} to an address of this machine and a port from 1024 on, or let the socket unit listen",
+        exit_code=ExitCode.NETWORK,
+    )

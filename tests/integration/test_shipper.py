@@ -1,0 +1,239 @@
+"""The shipper against a folder: claims, order, what vanishes, what was set back, and coming back after a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge_node.base.clock import SystemClock
+from edge_node.base.instruments import Counter
+from edge_node.replication.destination import CopyState, Destination
+from edge_node.replication.epoch import Epoch
+from edge_node.replication.local_replica import LocalReplica
+from edge_node.replication.sealing import Sealer
+from edge_node.replication.shipper import DestinationReport, Shipper
+from tests.support.ltx_files import write_ltx
+
+TIME_MS = 1_800_000_000_000
+
+
+@dataclass
+class Bench:
+    """A shipper of one database, whose local files the test makes by hand."""
+
+    folder: Path
+    nonce: str = "mine"
+    epoch: int = 1
+    uploads: Counter = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.replica = LocalReplica(self.folder / "replica" / "e0001" / "his")
+
+    @property
+    def there(self) -> Path:
+        return self.folder / "cloud" / "clinic" / f"e{self.epoch:04d}" / "his"
+
+    def write(self, level: int, first: int, last: int, *, time_ms: int = 0, content: bytes = b"") -> Path:
+        time_ms = time_ms or TIME_MS + last * 1000
+        return write_ltx(self.replica.path, level, first, last, time_ms=time_ms, content=content)
+
+    def ship(
+        self,
+        until: Callable[[DestinationReport], bool],
+        *,
+        during: Callable[[], Awaitable[None]] | None = None,
+        is_looking: bool = True,
+    ) -> DestinationReport:
+        """Run a new shipper until its report satisfies `until`; the report. Keeps the index fresh if `is_looking`."""
+
+        async def run() -> DestinationReport:
+            shipper = Shipper(
+                Destination("cloud", f"file://{self.folder}/cloud", Sealer(())),
+                node_id="clinic",
+                epoch=Epoch(number=self.epoch, nonce=self.nonce),
+                replicas={"his": self.replica},
+                record_path=self.folder / "shipping" / "cloud.json",
+                uploads=self.uploads,
+                clock=SystemClock(),
+            )
+            task = asyncio.create_task(shipper.run())
+            try:
+                if during is not None:
+                    await during()
+                async with asyncio.timeout(20):
+                    while not until(shipper.report()):
+                        if is_looking and self.replica.refresh():
+                            shipper.wake(self.replica)
+                        if task.done():
+                            await task
+                        await asyncio.sleep(0.01)
+                return shipper.report()
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+        if is_looking:
+            self.replica.refresh()
+        return asyncio.run(run())
+
+    def held(self) -> list[str]:
+        return sorted(f"{int(path.parent.name, 16)}:{path.name}" for path in self.there.glob("*/*"))
+
+    def outcome(self, name: str) -> float:
+        return sum(sample["value"] for sample in self.uploads.samples() if sample["labels"] == ["cloud", name])
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def reaches(txid: int) -> Callable[[DestinationReport], bool]:
+    return lambda report: report.copies["his"].confirmed_txid >= txid
+
+
+def test_ships_the_chain_and_then_history(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    for txid in range(3, 8):
+        bench.write(0, txid, txid)
+    bench.write(1, 3, 7)
+    report = bench.ship(lambda report: bench.outcome("sent") >= 7)
+    assert (report.state, report.copies["his"].lag.txids) == (CopyState.CURRENT, 0)
+    assert report.copies["his"].confirmed_at_ms == TIME_MS + 7000
+    names = [f"{n:016x}-{n:016x}.ltx" for n in range(3, 8)]
+    assert bench.held() == [*(f"0:{name}" for name in names), f"1:{3:016x}-{7:016x}.ltx", f"9:{1:016x}-{2:016x}.ltx"]
+    claim = json.loads((bench.folder / "cloud" / "clinic" / "claims" / "e0001.json").read_bytes())
+    assert (claim["epoch"], claim["nonce"], claim["from_txid"]) == (1, "mine", 7)
+
+
+def test_a_restart_sends_nothing_again_and_a_lost_record_costs_a_listing(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    bench.write(0, 3, 3)
+    bench.ship(reaches(3))
+    bench.write(0, 4, 4)
+    bench.ship(reaches(4))
+    assert (bench.outcome("sent"), bench.outcome("existed")) == (3, 0)
+    (bench.folder / "shipping" / "cloud.json").unlink()
+    bench.write(0, 5, 5)
+    report = bench.ship(reaches(5))
+    assert report.problems == ()
+    assert (bench.outcome("sent"), bench.outcome("existed")) == (4, 0)
+
+
+def test_a_file_compacted_away_between_scan_and_read_is_planned_around(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    gone = [bench.write(0, txid, txid) for txid in (3, 4)]
+    bench.replica.refresh()
+    bench.write(1, 3, 4)
+    for path in gone:
+        path.unlink()
+    # The index still names the two files. The read finds them gone; the shipper looks again, and sends their cover.
+    bench.ship(reaches(4), is_looking=False)
+    assert bench.outcome("vanished") == 1
+    assert f"1:{3:016x}-{4:016x}.ltx" in bench.held()
+
+
+def test_an_unsound_file_is_reported_and_planned_around(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.write(9, 1, 2)
+    bench.write(0, 3, 3).write_bytes(bytes(48))
+    bench.write(1, 3, 3, content=b"sound")
+    bench.ship(reaches(3))
+    assert bench.held() == [f"1:{3:016x}-{3:016x}.ltx", f"9:{1:016x}-{2:016x}.ltx"]
+    assert "ltx_unsound" in capsys.readouterr().err
+
+
+def paused_for(code: str) -> Callable[[DestinationReport], bool]:
+    return lambda report: any(problem["code"] == code for problem in report.problems)
+
+
+@pytest.mark.parametrize("epoch_there", [1, 2], ids=["our-epoch", "a-later-epoch"])
+def test_nothing_is_shipped_into_an_epoch_of_another_machine(bench: Bench, epoch_there: int) -> None:
+    other = Bench(bench.folder, nonce="theirs", epoch=epoch_there)
+    other.write(9, 1, 2)
+    other.ship(reaches(2))
+    (bench.folder / "shipping" / "cloud.json").unlink()
+    held = sorted((bench.folder / "cloud").rglob("*"))
+    bench.write(0, 3, 3)
+    report = bench.ship(paused_for("epoch-taken"))
+    assert report.state is CopyState.PAUSED
+    assert report.problems[0]["args"]["epoch"] == epoch_there
+    assert sorted((bench.folder / "cloud").rglob("*")) == held
+
+
+def test_a_replica_behind_its_destination_ships_nothing(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    late = [bench.write(0, txid, txid) for txid in (3, 4)]
+    bench.ship(reaches(4))
+    held = bench.held()
+    for path in late:
+        path.unlink()
+    report = bench.ship(paused_for("replica-set-back"))
+    assert report.state is CopyState.PAUSED
+    # It stays so when the replica, living on, overtakes what is there: the names are the same, the history is not.
+    for txid in (3, 4, 5):
+        bench.write(0, txid, txid, time_ms=TIME_MS + 900_000 + txid, content=b"other")
+    assert bench.ship(paused_for("replica-set-back")).copies["his"].confirmed_txid == 4
+    assert bench.held() == held
+
+
+def test_a_replica_set_back_is_noticed_although_it_has_overtaken_its_destination(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    bench.write(0, 3, 3)
+    bench.ship(reaches(3))
+    held = bench.held()
+    for txid in (3, 4):
+        for path in bench.replica.path.glob(f"ltx/0/{txid:016x}-*"):
+            path.unlink()
+        bench.write(0, txid, txid, time_ms=TIME_MS + 900_000 + txid, content=b"other")
+    with_record = bench.ship(paused_for("replica-set-back"))
+    (bench.folder / "shipping" / "cloud.json").unlink()
+    without_record = bench.ship(paused_for("replica-set-back"))
+    assert with_record.copies["his"].set_back == "the newest file that it confirmed is here with other content"
+    assert "older than the one here" in (without_record.copies["his"].set_back or "")
+    assert bench.held() == held
+
+
+def test_a_replica_that_was_away_and_is_back_ships_again(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    away = bench.write(0, 3, 3)
+    bench.ship(reaches(3))
+    away.rename(bench.folder / "away")
+    bench.ship(paused_for("replica-set-back"))
+    (bench.folder / "away").rename(away)
+    bench.write(0, 4, 4)
+    report = bench.ship(reaches(4))
+    assert report.problems == ()
+
+
+def test_a_destination_that_goes_and_comes_back(bench: Bench) -> None:
+    bench.write(9, 1, 2)
+    cloud = bench.folder / "cloud"
+
+    async def outage() -> None:
+        async with asyncio.timeout(10):
+            while not bench.held():
+                await asyncio.sleep(0.01)
+        cloud.rename(bench.folder / "unplugged")
+        for txid in (3, 4):
+            bench.write(0, txid, txid)
+
+    states = []
+
+    def back(report: DestinationReport) -> bool:
+        if not states or states[-1] is not report.state:
+            states.append(report.state)
+        if report.state is CopyState.UNREACHABLE and not cloud.exists():
+            assert report.copies["his"].lag.rpo_s is not None
+            (bench.folder / "unplugged").rename(cloud)
+        return CopyState.UNREACHABLE in states and reaches(4)(report) and report.state is CopyState.CURRENT
+
+    bench.ship(back, during=outage)
+    assert bench.held()[-1] == f"9:{1:016x}-{2:016x}.ltx"
+    assert states[-1] is CopyState.CURRENT

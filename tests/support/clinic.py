@@ -1,0 +1,163 @@
+"""A clinic's staff at work in a real browser, found by the names of controls so that it works in any language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, ViewportSize
+
+from tests.support.node import RunningNode
+
+NEW_PASSWORD = "three words that do not belong"
+WIDE: ViewportSize = {"width": 1366, "height": 768}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A made-up person; the ID number has the right form and check digit, and belongs to nobody we know."""
+
+    name: str
+    sex: str
+    birth_date: str
+    id_number: str = ""
+    phone: str = ""
+    address: str = ""
+
+
+def id_number(region: str, birth_date: str, serial: str) -> str:
+    """A resident's ID number with its check digit (GB 11643)."""
+    digits = region + birth_date.replace("-", "") + serial
+    weights = [2 ** (18 - place) % 11 for place in range(1, 18)]
+    return digits + "10X98765432"[sum(w * int(d) for w, d in zip(weights, digits, strict=True)) % 11]
+
+
+SHAN = Person(
+    name="单雅琴", sex="2", birth_date="1980-03-14", id_number=id_number("320502", "1980-03-14", "202"),
+    phone="13805162207", address="西城街道桂花里 12 号",
+)  # fmt: skip
+TAN = Person(name="覃𬭎", sex="1", birth_date="1996-11-02")
+GULI = Person(name="古丽娜尔·买买提", sex="2", birth_date="1992-05-20", phone="13900000518")
+OUYANG = Person(name="欧阳淑贞", sex="2", birth_date="1952-07-30", address="西城街道桂花里 3 号")
+
+
+@dataclass
+class Clinic:
+    """The running node and the browser before it. Whoever signs in for the first time chooses a new password."""
+
+    node: RunningNode
+    browser: Browser
+    _passwords: dict[str, str] = field(default_factory=dict)
+    _sessions: dict[str, StorageState] = field(default_factory=dict)
+
+    def open(
+        self, who: str | None = None, *, language: str = "zh_Hans_CN", script: bool = True, fresh: bool = False
+    ) -> Page:
+        """A page of somebody's own browser, signed in (or not, for None) and not yet anywhere; the caller closes it."""
+        if who is not None and (fresh or who not in self._sessions):
+            self._sessions[who] = self._sign_in(who)
+        context = self._context(language, script=script, state=self._sessions[who] if who is not None else None)
+        return context.new_page()
+
+    def password(self, who: str) -> str:
+        if not self._passwords:
+            self._passwords.update(self.node.passwords())
+        return self._passwords[who]
+
+    def changed_password(self, who: str) -> None:
+        self.password(who)
+        self._passwords[who] = NEW_PASSWORD
+
+    def url(self, path: str) -> str:
+        return self.node.url + path
+
+    def _context(self, language: str, *, script: bool, state: StorageState | None) -> BrowserContext:
+        context = self.browser.new_context(
+            viewport=WIDE, java_script_enabled=script, storage_state=state, locale="zh-CN", reduced_motion="reduce"
+        )  # fmt: skip
+        context.set_default_timeout(10_000)
+        context.add_cookies([{"name": "lang", "value": language, "url": self.node.url}])
+        return context
+
+    def _sign_in(self, who: str) -> StorageState:
+        context = self._context("zh_Hans_CN", script=False, state=None)
+        try:
+            page = context.new_page()
+            sign_in(page, self, who)
+            return context.storage_state()
+        finally:
+            context.close()
+
+
+def sign_in(page: Page, clinic: Clinic, who: str) -> None:
+    """Sign in, and choose a new password where the first one is still in use."""
+    page.goto(clinic.url("/login"))
+    page.fill("#code", who)
+    page.fill("#password", clinic.password(who))
+    page.click("form[action='/login'] .btn--go")
+    page.wait_for_url(lambda url: "/login" not in url)
+    if page.url.endswith("/password"):
+        page.fill("#password", clinic.password(who))
+        page.fill("#new_password", NEW_PASSWORD)
+        page.fill("#new_password_again", NEW_PASSWORD)
+        page.click("form[action='/password'] .btn--go")
+        page.wait_for_url(lambda url: not url.endswith("/password"))
+        clinic.changed_password(who)
+
+
+def fill_person(page: Page, person: Person) -> None:
+    """Fill a form of a person; the type of document follows from whether there is a number."""
+    page.fill("#name", person.name)
+    page.check(f"input[name=sex][value='{person.sex}']")
+    page.fill("#birth_date", person.birth_date)
+    page.select_option("#id_type", "resident" if person.id_number else "none")
+    page.fill("#id_number", person.id_number)
+    page.fill("#phone", person.phone)
+    page.fill("#address", person.address)
+
+
+def register(page: Page, clinic: Clinic, person: Person, *, department: int = 1) -> str:
+    """Register somebody new for the n-th department; returns the registration's id."""
+    page.goto(clinic.url("/reception"))
+    page.select_option("#department_id", index=department)
+    fill_person(page, person)
+    page.click("#registration .btn--go")
+    page.wait_for_url("**registered=*")
+    return page.url.partition("registered=")[2].partition("&")[0]
+
+
+def call_next(page: Page, clinic: Clinic) -> str:
+    """Call in whoever waits longest; returns the encounter's id."""
+    page.goto(clinic.url("/encounters/"))
+    page.click("main form[action='/encounters/call'] button >> nth=0")
+    page.wait_for_url(lambda url: len(url.rsplit("/", 1)[-1]) == 26)
+    return page.url.rsplit("/", 1)[-1]
+
+
+def write_note(page: Page) -> None:
+    """Fill the note that is open and keep it as a draft."""
+    page.fill("#complaint", "咳嗽、咳黄痰 3 天")
+    page.fill("#history", "3 天前受凉后咳嗽，咳黄痰，伴发热，最高 38.2 ℃，无胸痛、无咯血。")
+    page.fill("#temperature", "37.9")
+    page.fill("#pulse", "88")
+    page.fill("#respiration", "20")
+    page.fill("#blood_pressure", "128/82")
+    page.fill("#examination", "咽充血，双肺呼吸音粗，可闻及少许湿啰音。")
+    page.click("button[name=action][value=save]")
+    page.wait_for_load_state()
+
+
+def add_diagnosis(page: Page, typed: str) -> None:
+    """Look a diagnosis up and take the first that is found."""
+    page.fill("#dx", typed)
+    page.click("button[name=action][value=find]")
+    page.wait_for_load_state()
+    found = page.locator("button[name=add]")
+    if found.count():
+        found.first.click()
+        page.wait_for_load_state()
+
+
+def sign(page: Page) -> None:
+    """Sign the note that is open."""
+    page.click("button[name=action][value=sign]")
+    page.wait_for_load_state()

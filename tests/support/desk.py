@@ -1,0 +1,138 @@
+"""A registrar at a desk, over HTTP: signs in, registers patients, and tries again with the same form when cut off."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import secrets
+import ssl
+import time
+from dataclasses import dataclass, field
+from html import unescape
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode, urlsplit
+
+ANSWERS_WITHIN_S = 15.0
+
+
+@dataclass
+class Answer:
+    """What came back; `body` is decoded."""
+
+    status: int
+    location: str
+    body: str
+
+
+@dataclass
+class Desk:
+    """One browser on one connection. `url` is where the HIS listens."""
+
+    url: str
+    tls: ssl.SSLContext | None = None
+    _cookies: dict[str, str] = field(default_factory=dict)
+    _connection: http.client.HTTPConnection | None = None
+    _csrf: str = ""
+    _department: str = ""
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post(self, path: str, fields: dict[str, str]) -> Answer:
+        return self.ask("POST", path, urlencode({"csrf_token": self._csrf, **fields}))
+
+    def ask(self, method: str, path: str, body: str | None = None) -> Answer:
+        """One request; a broken connection is forgotten and its error raised."""
+        connection = self._connection or self._connect()
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            headers["Origin"] = self.url
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            self.hang_up()
+            raise
+        for cookie in answer.headers.get_all("Set-Cookie") or ():
+            for morsel in SimpleCookie(cookie).values():
+                self._cookies[morsel.key] = morsel.value
+        return Answer(answer.status, answer.headers.get("Location", ""), text)
+
+    def hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _connect(self) -> http.client.HTTPConnection:
+        where = urlsplit(self.url)
+        assert where.hostname
+        assert where.port
+        if self.tls is not None:
+            self._connection = http.client.HTTPSConnection(
+                where.hostname, where.port, timeout=ANSWERS_WITHIN_S, context=self.tls
+            )
+        else:
+            self._connection = http.client.HTTPConnection(where.hostname, where.port, timeout=ANSWERS_WITHIN_S)
+        return self._connection
+
+    def sign_in(self, code: str, password: str, *, station: str = "1") -> None:
+        """Sign in and learn what the reception's form needs."""
+        self._csrf = hidden(self.get("/login").body, "csrf_token")
+        answer = self.post("/login", {"code": code, "password": password, "station": station})
+        assert answer.status == 302, answer.body
+        page = self.get("/reception").body
+        self._csrf = hidden(page, "csrf_token")
+        departments = re.findall(r'<option value="([0-9A-Z]{26})"', page)
+        assert departments, page
+        self._department = departments[0]
+
+    def register(self, name: str, phone: str, *, request_key: str | None = None) -> Answer:
+        """Register a new patient without papers; 302 with the registration's id in the address is "answered"."""
+        return self.post(
+            "/reception",
+            {
+                "request_key": request_key or new_key(),
+                "department_id": self._department,
+                "name": name,
+                "sex": "2",
+                "birth_date": "1980-03-14",
+                "phone": phone,
+                "id_type": "none",
+            },
+        )
+
+    def register_until_answered(self, name: str, phone: str, *, give_up_at: float) -> str | None:
+        """Press the button again, with the same form, until there is an answer; the registration's id.
+
+        None when `give_up_at` (monotonic seconds) came first: whether it was saved is then not known.
+        """
+        key = new_key()
+        while time.monotonic() < give_up_at:
+            try:
+                answer = self.register(name, phone, request_key=key)
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.05)
+                continue
+            found = re.search(r"registered=([0-9A-Z]{26})", answer.location)
+            if answer.status == 302 and found:
+                return found[1]
+            assert answer.status == 503, f"{answer.status} {answer.location}\n{answer.body[:3000]}"
+            time.sleep(0.05)
+        return None
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def hidden(page: str, name: str) -> str:
+    """The value of a hidden field."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found, f"no field {name} in:\n{page[:2000]}"
+    return unescape(found[1])
+
+
+def phone_number(number: int) -> str:
+    return f"139{number:08d}"

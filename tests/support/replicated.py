@@ -1,0 +1,164 @@
+"""A node for replication tests: a home, real databases, a writer, and the replicator as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyrage
+
+from edge_node.config.load import load
+from edge_node.config.schema import Config
+from edge_node.store.connection import Connection, connect, connect_reader, create
+from tests.support.waiting import until
+
+RUN = """
+import sys
+from pathlib import Path
+from edge_node.config.load import load
+from edge_node.services.replica import run
+
+home = Path(sys.argv[1])
+run(load(home / "edge-node.toml", home=home))
+"""
+ENDING_S = 12.0
+
+
+@dataclass(slots=True)
+class Replicated:
+    """A home folder. `identity` is the text of the age identity that opens its copies; None when they are plain."""
+
+    home: Path
+    identity: str | None
+
+    @property
+    def config(self) -> Config:
+        return load(self.home / "edge-node.toml", home=self.home)
+
+    @property
+    def his(self) -> Path:
+        return self.home / "data" / "his.db"
+
+    @property
+    def cloud(self) -> Path:
+        return self.home / "cloud"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run" / "replica"
+
+    @property
+    def prefix(self) -> Path:
+        return self.cloud / "clinic-0042" / "e0001" / "his"
+
+    def identity_file(self) -> Path:
+        assert self.identity is not None
+        path = self.home / "identity.txt"
+        path.write_text(f"# the recovery identity\n{self.identity}\n")
+        return path
+
+    def state(self) -> dict[str, Any]:
+        """The state of the status file; empty while there is none."""
+        try:
+            return dict(json.loads((self.run_dir / "status.json").read_bytes())["state"])
+        except (OSError, ValueError):
+            return {}
+
+    def destination(self, name: str = "cloud") -> dict[str, Any]:
+        return next((found for found in self.state().get("destinations", ()) if found["name"] == name), {})
+
+    def local_head(self) -> int:
+        """The newest TXID in the local replica, read from its files."""
+        names = (self.home / "replica" / "e0001" / "his" / "ltx").glob("*/*.ltx")
+        return max((int(path.stem.split("-")[1], 16) for path in names), default=0)
+
+    def wait_until_shipped(self, *, within_s: float = 20.0) -> int:
+        """Wait until the destination has confirmed all that is captured; the TXID."""
+        return until(lambda: head if (head := self.local_head()) == self._confirmed() else 0, within_s=within_s)
+
+    def _confirmed(self) -> int:
+        return int(self.destination().get("confirmed_txid", -1))
+
+
+def make_replicated(home: Path) -> Replicated:
+    """A home whose configuration ships encrypted to the folder `cloud`, and two databases in WAL mode."""
+    identity = pyrage.x25519.Identity.generate()
+    for name in ("data", "credentials", "shipping"):
+        (home / name).mkdir(parents=True)
+    (home / "edge-node.toml").write_text(
+        f'[node]\nid = "clinic-0042"\n\n[replica]\nencrypt_to = ["{identity.to_public()}"]\n\n'
+        f'[[replica.destination]]\nname = "cloud"\nurl = "file://{home}/cloud"\n'
+    )
+    for name in ("his", "node"):
+        conn = create(home / "data" / f"{name}.db")
+        conn.execute("CREATE TABLE visit (id INTEGER PRIMARY KEY, at INTEGER, note BLOB) STRICT")
+        conn.close()
+    return Replicated(home=home, identity=str(identity))
+
+
+def rows(path: Path) -> list[tuple[int, int, bytes]]:
+    """Every row."""
+    conn = connect_reader(path)
+    try:
+        return [tuple(row) for row in conn.execute("SELECT id, at, note FROM visit ORDER BY id")]
+    finally:
+        conn.close()
+
+
+def write_row(conn: Connection, chance: random.Random, *, at: int = 0, size_bytes: int = 200) -> int:
+    """One committed row; its id."""
+    cursor = conn.execute("INSERT INTO visit (at, note) VALUES (?, ?)", (at, chance.randbytes(size_bytes)))
+    return int(cursor.lastrowid or 0)
+
+
+def start_replicator(node: Replicated) -> subprocess.Popen[bytes]:
+    """The replicator as a process of its own; its talk goes to home/replica.log."""
+    with (node.home / "replica.log").open("ab") as log:
+        return subprocess.Popen(
+            (sys.executable, "-c", RUN, str(node.home)),
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        )
+
+
+def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> int:
+    """Send a signal and reap; killed if it has not ended in time."""
+    if process.poll() is None:
+        process.send_signal(number)
+    try:
+        return process.wait(ENDING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+@contextmanager
+def replicating(node: Replicated) -> Iterator[subprocess.Popen[bytes]]:
+    """A replicator that captures; ended on the way out."""
+    process = start_replicator(node)
+    try:
+        until(lambda: node.state().get("litestream") == "running" and node.local_head() > 0, within_s=20)
+        yield process
+    finally:
+        end(process)
+
+
+@contextmanager
+def writing(node: Replicated) -> Iterator[Connection]:
+    """A connection for writing, as the HIS holds it."""
+    conn = connect(node.his)
+    try:
+        yield conn
+    finally:
+        conn.close()

@@ -1,0 +1,96 @@
+"""What a person sees who starts the node for the first time, stops it, and starts it again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.support.node import edge_node, processes_of, running_node
+from tests.support.status_schema import STATUS_SCHEMA
+from tests.support.waiting import until
+
+SMALL_LTX_BYTES = 64 * 1024
+
+
+def page(url: str) -> tuple[int, str]:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.status, answer.read().decode()
+
+
+def shipped(home: Path) -> list[Path]:
+    return [path for path in (home / "cloud").rglob("*.ltx.age") if path.is_file()]
+
+
+def ltx_files(home: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in (home / "replica").rglob("*.ltx")}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "node"
+
+
+def test_first_start_stop_and_second_start(home: Path) -> None:
+    with running_node(home) as node:
+        assert set(node.passwords()) >= {"admin", "zhoumin", "shenliqun"}
+        assert node.recovery_identity()
+        status_code, text = page(f"{node.url}/login")
+        assert status_code == 200
+        assert "登录" in text
+        until(lambda: shipped(home), within_s=15)
+        until(lambda: edge_node("status", home=home).returncode == 0, within_s=15)
+        document = node.status()
+        jsonschema.validate(document, STATUS_SCHEMA)
+        assert document["mode"]["reason"]["code"] == "no-lines"
+        assert json.loads(page(f"{node.url}/api/status")[1])["node"] == document["node"]
+        assert "edge_build_info" in page(f"http://127.0.0.1:{node.port + 1}/metrics")[1]
+
+        assert node.stop() < 10
+        assert processes_of(home) == {}
+        assert edge_node("status", home=home).returncode == 4, "a stopped node is not a healthy one"
+
+        before = ltx_files(home)
+        assert edge_node("db", "check", home=home).returncode == 0
+        node.start()
+        assert "first passwords" not in node.output.split("ready; Ctrl-C")[1], "the second start finds its data"
+        until(lambda: edge_node("status", home=home).returncode == 0, within_s=15)
+        new = {path: size for path, size in ltx_files(home).items() if path not in before}
+        assert [path for path, size in new.items() if size > SMALL_LTX_BYTES] == []
+        node.stop()
+    assert processes_of(home) == {}
+
+
+def test_a_second_up_on_the_same_folder_is_refused(home: Path) -> None:
+    with running_node(home) as node:
+        second = edge_node("up", "--port", str(node.port + 2), home=home)
+        assert second.returncode == 75
+        assert second.stderr.startswith("error: already-running: another `edge-node up` runs in ")
+        assert len({node.pid_of(part) for part in ("his", "replica", "monitor", "litestream")}) == 4
+
+
+def test_a_taken_port_is_named(home: Path, tmp_path: Path) -> None:
+    with running_node(home) as node:
+        second = edge_node("up", "--port", str(node.port), home=tmp_path / "other")
+        assert second.returncode == 75
+        assert f"127.0.0.1:{node.port} cannot be listened on" in second.stderr
+        assert "--port N" in second.stderr
+
+
+def test_killed_up_leaves_no_service_behind(home: Path) -> None:
+    with running_node(home) as node:
+        node.stop(9)
+        until(lambda: not processes_of(home), within_s=12)
+
+
+def test_ctrl_c_at_the_terminal_is_an_orderly_stop(home: Path) -> None:
+
+    with running_node(home) as node:
+        assert node.stop(signal.SIGINT) < 10
+        assert processes_of(home) == {}
+        stopped = [service["state"] for service in node.status()["services"]]
+        assert stopped == ["stopped"] * len(stopped)

@@ -1,0 +1,129 @@
+"""SIGKILL at random instants under load: what was answered is there, and the copy equals the live database."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge_node.store.connection import connect_reader
+from edge_node.store.inspect import row_digest
+from tests.support.desk import Desk, phone_number
+from tests.support.node import RunningNode, edge_node, running_node
+from tests.support.waiting import until
+
+KILLS = 30
+VICTIMS = ("his", "litestream", "replica")
+BACK_WITHIN_S = 30.0
+DESKS = 3
+
+
+@dataclass
+class Load:
+    """Desks that register patients without a pause; `answered` is the ledger of what the clinic was promised."""
+
+    node: RunningNode
+    password: str
+    answered: dict[str, str] = field(default_factory=dict)
+    failures: list[BaseException] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Load:
+        for number in range(DESKS):
+            desk = Desk(self.node.url)
+            desk.sign_in("zhoumin", self.password, station=str(number))
+            thread = threading.Thread(target=self._work, args=(desk, number), name=f"desk-{number}")
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, desk: Desk, number: int) -> None:
+        try:
+            count = 0
+            while not self._stop.is_set():
+                count += 1
+                phone = phone_number(number * 1_000_000 + count)
+                registration = desk.register_until_answered(
+                    f"测试{number}号{count}", phone, give_up_at=time.monotonic() + BACK_WITHIN_S
+                )
+                assert registration, f"no answer for {BACK_WITHIN_S} s"
+                self.answered[registration] = phone
+        except BaseException as error:
+            self.failures.append(error)
+        finally:
+            desk.hang_up()
+
+
+def kill(node: RunningNode, part: str) -> None:
+    """SIGKILL one part, and wait until another process does its work."""
+    pid = until(lambda: node.pid_of(part), within_s=BACK_WITHIN_S)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: node.pid_of(part) not in (None, pid), within_s=BACK_WITHIN_S)
+
+
+@pytest.mark.timeout(300)
+def test_nothing_answered_is_lost(tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    with running_node(tmp_path / "node") as node:
+        with Load(node, node.passwords()["zhoumin"]) as load:
+            for number in range(KILLS):
+                time.sleep(dice.uniform(0.05, 0.6))
+                kill(node, VICTIMS[number % len(VICTIMS)] if number < len(VICTIMS) else dice.choice(VICTIMS))
+                assert not load.failures
+            enough = len(load.answered)
+            until(lambda: len(load.answered) > enough + 5 or load.failures, within_s=BACK_WITHIN_S)
+        assert not load.failures
+
+        until(lambda: is_current(node), within_s=BACK_WITHIN_S)
+        live = connect_reader(node.home / "data/his.db")
+        try:
+            rows = dict(live.execute("SELECT r.id, p.phone FROM registration r JOIN patient p ON p.id = r.patient_id"))
+            lost = {
+                registration: phone for registration, phone in load.answered.items() if rows.get(registration) != phone
+            }
+            assert lost == {}
+            assert len(rows) == len(set(rows.values())), "a form that was sent again must not register twice"
+            assert live.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            assert live.execute("PRAGMA foreign_key_check").fetchall() == []
+
+            identity, copy = tmp_path / "identity", tmp_path / "restored.db"
+            identity.write_text(node.recovery_identity())
+            identity.chmod(0o600)
+            restored = edge_node(
+                "replica", "restore", "--from", "cloud", "--to", str(copy), "--identity", str(identity), home=node.home
+            )
+            assert restored.returncode == 0, restored.stderr
+            copied = connect_reader(copy)
+            try:
+                assert row_digest(copied) == row_digest(live)
+            finally:
+                copied.close()
+        finally:
+            live.close()
+        print(f"{len(load.answered)} registrations answered through {KILLS} kills")
+
+
+def is_current(node: RunningNode) -> bool:
+    """Does the destination hold all that the database holds? Its own word, after the load has ended."""
+    replica = node.status()["replica"]
+    cloud = next((copy for copy in replica["destinations"] if copy["name"] == "cloud"), None)
+    return bool(
+        cloud
+        and cloud["state"] == "current"
+        and replica["litestream"] == "running"
+        and cloud["confirmed_txid"] == replica["txid"]
+    )
