@@ -33,13 +33,14 @@ def text(message: str, **values: Any) -> Text:
 
 
 @cache
-def _catalog(language: str) -> gettext.NullTranslations:
+def catalog(language: str) -> gettext.NullTranslations:
+    """The sentences of a language; English ones are their own ids."""
     return gettext.translation("messages", TRANSLATIONS, [language], fallback=True)
 
 
 def translate(sentence: Text, language: str) -> str:
     """The sentence in a language; the English one where the catalog lacks it."""
-    message = _catalog(language).gettext(sentence.message)
+    message = catalog(language).gettext(sentence.message)
     return message % sentence.values if sentence.values else message
 
 
@@ -57,6 +58,9 @@ REASONS: Mapping[str, Text] = {
     "rpo-exceeded": text("destination %(destination)s lacks what is older than %(rpo_s)s s"),
     "replica-set-back": text(
         "the local replica is older than what destination %(destination)s holds; nothing is shipped"
+    ),
+    "epoch-taken": text(
+        "destination %(destination)s belongs to machine %(machine)s since epoch %(epoch)s; nothing is shipped"
     ),
 }
 

@@ -118,6 +118,7 @@ PROBLEM_EXITS: Mapping[str, ExitCode] = {
     "destination-refused": ExitCode.REPLICA,
     "rpo-exceeded": ExitCode.REPLICA,
     "replica-set-back": ExitCode.REPLICA,
+    "epoch-taken": ExitCode.REPLICA,
 }
 
 NO_REPLICA: Mapping[str, Any] = {"litestream": "stopped", "txid": 0, "captured_at": None, "destinations": []}

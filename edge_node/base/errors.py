@@ -3,8 +3,11 @@
 EdgeError                      code, message, context, hint
 ├── UsageError                 usage
 ├── ConfigError                config-invalid, config-missing
-├── StoreError                 db-missing, db-newer-than-program, db-corrupt, db-busy, disk-full
-├── ReplicaError               litestream-missing, litestream-failed, replica-unreachable, restore-failed
+├── StoreError                 db-missing, db-newer-than-program, db-behind, db-corrupt, db-busy, disk-full,
+│                              disk-failed
+├── ReplicaError               litestream-missing, litestream-failed, replica-unreachable, replica-refused,
+│                              replica-unsound, restore-failed, object-unsound, identity-missing,
+│                              identity-unreadable, epoch-unreadable
 ├── OutboxError                message-unknown, message-not-dead, no-transaction
 └── ServiceError               already-running, privilege-missing
 

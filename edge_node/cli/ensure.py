@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_node.base.clock import utc_text
 from edge_node.base.errors import EdgeError, ExitCode, ReplicaError, StoreError
 from edge_node.base.files import file_lock
 from edge_node.base.logs import event
@@ -42,7 +43,10 @@ class Ensured:
     def sentence(self) -> str:
         if self.error is not None:
             return f"{self.name}.db: left as it is, a person must act ({self.error.code})"
-        did = [self.restored.sentence()] if self.restored else []
+        did = []
+        if (done := self.restored) is not None:
+            newest = utc_text(done.newest_at_ms)
+            did.append(f"restored from {done.source}: TXID {done.txid}, newest change {newest}, integrity checked")
         did += [f"migrated: {', '.join(self.migrated)}"] if self.migrated else []
         return f"{self.name}.db: {'; '.join(did) or 'there, and at the version of this program'}"
 

@@ -20,6 +20,7 @@ from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.config.schema import Config
 from edge_node.replication.destination import Destination
 from edge_node.replication.epoch import current_epoch, folder_name, replica_path
+from edge_node.replication.ltx import scan
 from edge_node.replication.restore import Stretch, points, restore
 from edge_node.replication.sealing import Identity, Sealer, read_identity
 from edge_node.replication.shipping_record import Confirmed, ShippingRecord
@@ -77,7 +78,7 @@ def replica_status(where: Where, as_json: bool) -> None:
             found.get("confirmed_at") or "-",
             "-" if (rpo := found.get("rpo_s")) is None else spoken_duration(rpo),
             _behind(found),
-            found.get("reason") or "",
+            reason["args"]["why"] if (reason := found.get("reason")) else "",
         )
         for found in state["destinations"]
     ]
@@ -244,8 +245,7 @@ async def _source(where: Where, origin: str, *, database: str, identity: Path | 
     config = where.load()
     run_as_owner(config)
     if origin == LOCAL:
-        number = current_epoch(config.node.state_dir)
-        return LocalSource(replica_path(config.replica.local, number, database))
+        return _local(config, database)
     known = {found.name: found for found in config.replica.destination}
     if origin not in known:
         raise UsageError(
@@ -260,6 +260,13 @@ async def _source(where: Where, origin: str, *, database: str, identity: Path | 
         node_id=node_id or config.node.id,
         identity=_identity(config, identity, sealed=not config.replica.plain),
     )
+
+
+def _local(config: Config, database: str) -> LocalSource:
+    """The local replica of the newest epoch that has captured anything."""
+    newest = current_epoch(config.node.state_dir)
+    replicas = [replica_path(config.replica.local, number, database) for number in range(newest, 0, -1)]
+    return LocalSource(next((replica for replica in replicas if scan(replica)), replicas[0]))
 
 
 def _identity(config: Config | None, given: Path | None, *, sealed: bool) -> Identity | None:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, g, redirect, request, url_for
+from flask import Flask, g, redirect, request
 from werkzeug.wrappers import Response
 
 from edge_node import __version__
@@ -40,7 +40,7 @@ def create_app(his: HisContext, *, secret_key: str, secure: bool, request_second
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = his
     _measure(app, request_seconds or Histogram(REQUEST_BOUNDS_S))
-    language.init_app(app, his.language)
+    language.init_app(app)
     security.init_app(app, secure=secure)
     errors.init_app(app)
     for blueprint in (
@@ -68,13 +68,10 @@ def _measure(app: Flask, seconds: Histogram) -> None:
 
 
 @cache
-def _asset_version(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
 def asset(name: str) -> str:
     """The address of a static file, changed with its content so that browsers keep it for ever."""
-    return url_for("static", filename=name, v=_asset_version(Path(__file__).parent / "static" / name))
+    content = (Path(__file__).parent / "static" / name).read_bytes()
+    return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _page_values() -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _outbox(status: NodeStatus, now_ms: int) -> list[Fact]:
 
 def copy_facts(status: NodeStatus) -> list[Fact]:
     """How far the copies outside the clinic are; the local one where there is no other."""
-    if status.services.get("replica") is not ServiceState.OK:
+    if status.services.get("replica") is not ServiceState.OK or not status.replica["destinations"]:
         return [Fact(text=text("how far the copies are is not known"), shape="unk")]
     away = [row for row in status.replica["destinations"] if row["name"] != "local"]
     # Offline explains why a copy cannot be reached: then only how far it is behind is news.
@@ -193,12 +193,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """Something that staff do, in the three situations; `who` acts when it is limited."""
+    """Something that staff do, in the three situations; `saves` when it is worth nothing unless it is kept.
+
+    `who` acts when it is limited.
+    """
 
     name: Text
     online: Cell
     offline: Cell
     recovering: Cell
+    saves: bool = True
     who: Text | None = None
 
 
@@ -208,20 +212,32 @@ FUNCTIONS = (
     Function(name=text("Notes, diagnoses, signing"), online=_USUAL, offline=_USUAL, recovering=_USUAL),
     Function(name=text("Signing in, changing the password"), online=_USUAL, offline=_USUAL, recovering=_USUAL),
     Function(
-        name=text("Copy in the clinic"), online=_USUAL, recovering=_USUAL,
+        name=text("Copy in the clinic"), online=_USUAL, recovering=_USUAL, saves=False,
         offline=Cell(kind="ok", shape="up", state=text("as usual"), words=text("within a second of saving")),
     ),
     Function(
         name=text("Copies outside the clinic"),
         online=Cell(kind="ok", shape="up", state=text("at once")),
         offline=Cell(kind="warn", shape="wait", state=text("waits"), words=text("is caught up by itself")),
-        recovering=Cell(kind="accent", shape="rec", state=text("catching up")),
+        recovering=Cell(kind="accent", shape="rec", state=text("catching up")), saves=False,
         who=text("nobody; the administrator if it takes long"),
     ),
 )  # fmt: skip
+_NOT_SAVED = Cell(
+    kind="badq", shape="stop", state=text("reading only"), words=text("nothing can be saved; write on paper")
+)
 COLUMNS: Mapping[Posture, str] = {
     Posture.ONLINE: "online", Posture.BACKUP: "online", Posture.OFFLINE: "offline", Posture.RECOVERING: "recovering",
 }  # fmt: skip
+
+
+def functions(status: NodeStatus) -> list[Function]:
+    """What works now: the table, with what a node that cannot write cannot do."""
+    now = COLUMNS.get(status.posture)
+    if now is None or all(problem.code != "his-cannot-write" for problem in status.problems):
+        return list(FUNCTIONS)
+    broken: dict[str, Any] = {now: _NOT_SAVED, "who": text("the administrator, at once")}
+    return [replace(function, **broken) if function.saves else function for function in FUNCTIONS]
 
 
 def node_status() -> NodeStatus:
@@ -249,7 +265,7 @@ def index() -> str:
     """What works now."""
     status = node_status()
     return render_template(
-        "posture/index.html", functions=FUNCTIONS, now=COLUMNS.get(status.posture), samples=samples(status)
+        "posture/index.html", functions=functions(status), now=COLUMNS.get(status.posture), samples=samples(status)
     )  # fmt: skip
 
 

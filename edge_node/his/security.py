@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, redirect, request, session, url_for
+from flask import Flask, current_app, g, redirect, request, session, url_for
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
@@ -141,7 +141,9 @@ def require(*roles: Role) -> Callable[[View], View]:
 
 def signed_in() -> SignedIn | None:
     """The session of this request, or None."""
-    return cast(_User, current_user).signed_in if current_user.is_authenticated else None
+    if "signed_in" not in g:
+        g.signed_in = cast(_User, current_user).signed_in if current_user.is_authenticated else None
+    return cast(SignedIn | None, g.signed_in)
 
 
 def current_staff() -> Staff:
@@ -169,6 +171,7 @@ def begin_session(session_id: str, found: SignedIn) -> None:
     """Give the browser a new session; whatever it held before is gone."""
     session.clear()
     login_user(_User(session_id, found))
+    g.signed_in = found
 
 
 def current_session_id() -> str | None:
@@ -181,14 +184,13 @@ def end_browser_session(session_id: str) -> None:
     _seen().forget(session_id)
     logout_user()
     session.clear()
+    g.signed_in = None
 
 
 def sections() -> list[Section]:
     """The sections that the person may open."""
     found = signed_in()
-    if found is None:
-        return []
-    return [s for s in SECTIONS if found.staff.may(*s.roles) and s.endpoint in current_app.view_functions]
+    return [section for section in SECTIONS if found.staff.may(*section.roles)] if found else []
 
 
 def home() -> str:
@@ -278,4 +280,4 @@ def init_app(app: Flask, *, secure: bool) -> None:
     manager.user_loader(_load_user)
     app.before_request(_guard)
     app.after_request(_headers)
-    app.context_processor(lambda: {"signed_in": signed_in(), "sections": sections, "home": home})
+    app.context_processor(lambda: {"signed_in": signed_in(), "sections": sections(), "home": home})

@@ -17,8 +17,8 @@ from edge_node.his.staff import queries as staff_queries
 from edge_node.his.staff.model import Role
 from edge_node.store.connection import Connection
 
-# Vertebrae are zhui in every term; pypinyin knows the hammer, chui.
-_READINGS = {"椎": "z"}
+# It reads zhui in every medical term; pypinyin knows the hammer, chui.
+_VERTEBRA = "椎"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +100,12 @@ def diagnoses() -> tuple[DiagnosisSeed, ...]:
 def diagnosis_initials(name: str) -> str:
     """The pinyin initials of a medical term: jxzqgy for 急性支气管炎; digits stay, brackets and spaces do not.
 
-    The common reading of a phrase is right for medical terms, but for those in _READINGS; surnames, with their rare
-    readings, are another matter.
+    The common reading of a phrase is right for medical terms, but for the vertebra; surnames, with their rare readings,
+    are another matter.
     """
     plain = re.sub(r"[^\w]", "", name)
-    letters = lazy_pinyin(plain, style=Style.FIRST_LETTER, errors=list)
-    return "".join(_READINGS.get(sign, letter) for sign, letter in zip(plain, letters, strict=True)).lower()
+    parts = (lazy_pinyin(part, style=Style.FIRST_LETTER) for part in plain.split(_VERTEBRA))
+    return "z".join("".join(letters) for letters in parts).lower()
 
 
 def plant(

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -105,7 +107,9 @@ async def offload(work: Callable[[], T], *, timeout_s: float) -> T:
             return  # The loop has closed; nobody waits any more.
 
     threading.Thread(target=run, name="destination", daemon=True).start()
-    return await asyncio.wait_for(future, timeout_s)
+    # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
+    async with asyncio.timeout(timeout_s):
+        return await future
 
 
 class Destination:
@@ -125,34 +129,41 @@ class Destination:
             )
         self._root = Path(unquote(parts.path))
         self._store: LocalStore | None = None
-        self._identity: tuple[int, int] | None = None
+        self._token = secrets.token_hex(4)
+        self._tries = itertools.count()
+        # Device and number of the folder that was opened.
+        self._folder: tuple[int, int] | None = None
 
     async def open(self, *, known: bool) -> None:
-        """Connect. A folder is made only when it is not `known` (used before): later its absence means "not mounted".
+        """Connect to ship. A folder is made only when it is not `known` (used before).
 
-        Raises DestinationFailed.
+        Later, a missing or an empty one is what a disk that is not mounted looks like. Raises DestinationFailed.
         """
-        await self._do(lambda: self._open(known=known), timeout_s=SMALL_TIMEOUT_S)
+        await self._do(lambda: self._open(is_made=not known, is_filled=known), timeout_s=SMALL_TIMEOUT_S)
 
-    def _open(self, *, known: bool) -> None:
+    async def open_to_read(self) -> None:
+        """Connect to restore: nothing is made. Raises DestinationFailed."""
+        await self._do(lambda: self._open(is_made=False, is_filled=False), timeout_s=SMALL_TIMEOUT_S)
+
+    def _open(self, *, is_made: bool, is_filled: bool) -> None:
         self._store = None
-        if not known:
+        if is_made:
             self._root.mkdir(mode=0o700, exist_ok=True)
         found = self._root.stat()
-        if known and not any(self._root.iterdir()):
+        if is_filled and not any(self._root.iterdir()):
             raise DestinationFailed(
                 CopyState.UNREACHABLE,
                 f"{self.name}: {self._root} is empty, but copies were shipped to it before",
                 context="an empty folder is what a disk that is not mounted looks like",
                 hint=f"mount it; if it was replaced, delete shipping/{self.name}.json in the state folder and restart",
             )
-        self._identity = (found.st_dev, found.st_ino)
+        self._folder = (found.st_dev, found.st_ino)
         self._store = LocalStore(self._root)
 
     def _ready(self) -> LocalStore:
         """The store, if the folder is still the one that was opened: it would be made anew, on the wrong disk."""
         found = self._root.stat()
-        if self._store is None or (found.st_dev, found.st_ino) != self._identity:
+        if self._store is None or (found.st_dev, found.st_ino) != self._folder:
             raise DestinationFailed(CopyState.UNREACHABLE, f"{self.name}: {self._root} has gone", context=None)
         return self._store
 
@@ -176,8 +187,9 @@ class Destination:
         """Put an object where there is none, as it is; false when there is one already. Raises DestinationFailed."""
 
         def put() -> bool:
-            obstore.put(self._ready(), key + STAGED, body, use_multipart=False)
-            return self._publish(key, time_ms)
+            staged = self._staged(key)
+            obstore.put(self._ready(), staged, body, use_multipart=False)
+            return self._publish(staged, key, time_ms)
 
         return await self._do(put, timeout_s=SMALL_TIMEOUT_S)
 
@@ -206,36 +218,50 @@ class Destination:
                     file = opened.enter_context(path.open("rb", buffering=0))
                 except FileNotFoundError:
                     return None
-                writer = obstore.open_writer(
-                    self._ready(), key + STAGED, buffer_size=8 * CHUNK_BYTES, max_concurrency=2
-                )
+                staged = self._staged(key)
+                writer = obstore.open_writer(self._ready(), staged, buffer_size=8 * CHUNK_BYTES, max_concurrency=2)
                 digest = self.sealer.stream(file, writer.write)
                 writer.close()
-            return digest, self._publish(key, time_ms)
+            return digest, self._publish(staged, key, time_ms)
 
         sent = await self._do(stream, timeout_s=SMALL_TIMEOUT_S + size_bytes / SLOWEST_BYTES_PER_S)
         if sent is None:
             raise FileNotFoundError(path)
         return sent
 
-    def _publish(self, key: str, time_ms: int | None) -> bool:
+    def _staged(self, key: str) -> str:
+        """A name of its own for each try: an earlier one that ran into its deadline may still be writing."""
+        return f"{key}.{self._token}-{next(self._tries)}{STAGED}"
+
+    def _publish(self, staged: str, key: str, time_ms: int | None) -> bool:
         """Give a staged object its name, once it is on the disk; false when the name is taken."""
-        store, staged, final = self._ready(), self._root / (key + STAGED), self._root / key
+        store, path = self._ready(), self._root / staged
+        if time_ms is not None:
+            os.utime(path, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
+        _flush(path)
         try:
-            if time_ms is not None:
-                os.utime(staged, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
-            _flush(staged)
-            obstore.rename(store, key + STAGED, key, overwrite=False)
+            obstore.rename(store, staged, key, overwrite=False)
         except obstore.exceptions.AlreadyExistsError:
-            staged.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             return False
-        except FileNotFoundError:
-            # An earlier try that had run into its deadline was faster and has published this one.
-            if final.exists():
-                return False
-            raise
-        _flush(staged.parent)
+        _flush(path.parent)
         return True
+
+    async def sweep(self, prefix: str) -> int:
+        """Delete what a writer that was killed has left staged below a prefix of which this process is the one writer.
+
+        Returns how many there were. Raises DestinationFailed.
+        """
+
+        def delete() -> int:
+            store, mark = self._ready(), f".{self._token}-"
+            keys = [meta["path"] for chunk in obstore.list(store, prefix) for meta in chunk]
+            stale = [key for key in keys if key.endswith(STAGED) and mark not in key]
+            for key in stale:
+                (self._root / key).unlink(missing_ok=True)
+            return len(stale)
+
+        return await self._do(delete, timeout_s=LIST_TIMEOUT_S)
 
     async def head(self, key: str) -> RemoteObject | None:
         """An object's size and time; None when there is none. Raises DestinationFailed."""

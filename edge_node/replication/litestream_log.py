@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from edge_node.base.logs import Repeated, event
 from edge_node.base.process import TAIL_LINES
@@ -38,7 +39,7 @@ class Said:
 def parse_line(line: str) -> Said:
     """What a line says; every line can be parsed."""
     try:
-        raw = json.loads(line)
+        raw = json.loads(line, object_pairs_hook=_first_of_each)
     except ValueError:
         raw = None
     if not isinstance(raw, dict) or "msg" not in raw:
@@ -50,6 +51,11 @@ def parse_line(line: str) -> Said:
         database=None if raw.get("db") is None else str(raw["db"]),
         error=None if error is None else str(error),
     )
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # A failed compaction names "level" twice, first that of the line (ERROR), then that of the files (1).
+    return dict(reversed(pairs))
 
 
 class LineSplitter:

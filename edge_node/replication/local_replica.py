@@ -67,6 +67,9 @@ class LocalReplica:
         new, gone = present - known, known - present
         if gone:
             self._names[level] = known & present
+            for file in self._files[level]:
+                if file.name in gone:
+                    self._times.pop((level, file.min_txid, file.max_txid), None)
             self._files[level] = [file for file in self._files[level] if file.name not in gone]
             self.version += 1
         found = [self.saw(level, name) for name in sorted(new)]

@@ -133,8 +133,10 @@ class Mirror:
                 await asyncio.sleep(backoff_s(attempt, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=random.random()))
             else:
                 attempt = 0
+                # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), every_s)
+                    async with asyncio.timeout(every_s):
+                        await wake.wait()
 
     # The frontier lane: serial, and the only one that may send what lies above the frontier.
     async def _extend(self) -> None:
@@ -149,8 +151,8 @@ class Mirror:
             for file in chain:
                 if not await self._send(file):
                     break  # What is here has changed: plan again.
-            if len(chain) > 1:
-                self.wake()  # After an outage: the other lanes have something to do now.
+            if any(file.level > 0 for file in chain):
+                self.wake()  # A coarse file was the cheapest way up: history now lacks the fine ones.
 
     def _candidates(self) -> list[LtxFile]:
         return [file for file in self._local.above(self.frontier) if file not in self._unsound]
@@ -233,13 +235,16 @@ class Mirror:
 
     async def _list(self) -> None:
         """Learn what the destination holds, and whether it is our own past."""
+        if swept := await self._destination.sweep(self._prefix):
+            event("staged_swept", destination=self._destination.name, database=self.database, objects=swept)
         there = listed_files(await self._destination.list(self._prefix))
         here = {(file.level, file.min_txid, file.max_txid): file for file in self._local.files}
         remembered = self._record.held
         self._record.held = Held.of(there)
-        if self._local.head >= self.frontier and self._is_newest(here) is True:
+        is_same = self._is_newest(here)
+        if is_same and self._record.newest and self._local.head >= self.frontier == self._record.newest.max_txid:
             self._record.set_back = None  # Proven: the replica was away for a while and is back.
-        elif self._is_newest(here) is False:
+        elif is_same is False:
             self._set_back("the newest file that it confirmed is here with other content")
         for file in sorted(there, key=lambda file: -file.max_txid)[:COMPARED_FILES]:
             same = here.get((file.level, file.min_txid, file.max_txid))

@@ -97,6 +97,13 @@ async def restore(source: Source, to: Path, *, at_ms: int | None = None, txid: i
             _check_room(to, needed=last.database_bytes + SPARE_BYTES, free=shutil.disk_usage(to.parent).free)
             made = scratch / "restored.db"
             done = await asyncio.to_thread(litestream.restore_from_files, scratch, made)
+            if done.txid != chain[-1].max_txid:
+                raise ReplicaError(
+                    "restore-failed",
+                    f"litestream restored TXID {done.txid} out of files that reach {chain[-1].max_txid}",
+                    context=f"from {source.name}",
+                    hint=f"try --txid {done.txid}, or another source",
+                )
             _publish(made, to)
     except OSError as error:
         raise ReplicaError(

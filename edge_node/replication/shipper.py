@@ -35,11 +35,14 @@ FIRST_DATABASE = "his"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationReport:
-    """One destination for the status file. `reason` says in words why it is not current, where that is known."""
+    """One destination for the status file.
+
+    `reason` (code and args, among them `why` in words) says why nothing is shipped, while nothing is.
+    """
 
     name: str
     state: CopyState
-    reason: str | None
+    reason: dict[str, Any] | None
     copies: Mapping[str, CopyReport]
     problems: tuple[dict[str, Any], ...]
 
@@ -245,30 +248,31 @@ class Shipper:
         """How this destination stands now."""
         now_ms = self._clock.wall_ms()
         copies = {name: mirror.report(now_ms) for name, mirror in self._mirrors.items()}
-        set_back = [name for name, copy in copies.items() if copy.set_back]
-        problems: list[dict[str, Any]] = [
-            {"code": "replica-set-back", "args": {"destination": self._destination.name, "database": name}}
-            for name in set_back
+        problems = [
+            self._reason("replica-set-back", copy.set_back, database=name)
+            for name, copy in copies.items()
+            if copy.set_back
         ]
-        state, reason = CopyState.CURRENT, None
         if self._foreign is not None:
-            taken = {
-                "destination": self._destination.name,
-                "epoch": self._foreign.epoch,
-                "machine": self._foreign.machine,
-                "since": self._foreign.claimed_at,
-            }
-            problems.append({"code": "epoch-taken", "args": taken})
-            state, reason = CopyState.PAUSED, f"epoch {self._foreign.epoch} belongs to {self._foreign.machine}"
-        elif set_back:
-            state, reason = CopyState.PAUSED, copies[set_back[0]].set_back
+            claim = self._foreign
+            why = f"epoch {claim.epoch} belongs to {claim.machine} since {claim.claimed_at}"
+            problems.append(self._reason("epoch-taken", why, epoch=claim.epoch, machine=claim.machine))
+        reason = problems[-1] if problems else None
+        if problems:
+            state = CopyState.PAUSED
         elif self._failure is not None:
-            state, reason = self._failure.state, self._failure.context or self._failure.message
-        elif not all(copy.lag.is_current for copy in copies.values()) or not self._is_connected:
+            state = self._failure.state
+            reason = self._reason(f"destination-{state}", self._failure.context or self._failure.message)
+        elif self._is_connected and all(copy.lag.is_current for copy in copies.values()):
+            state = CopyState.CURRENT
+        else:
             state = CopyState.BEHIND
         return DestinationReport(
             name=self._destination.name, state=state, reason=reason, copies=copies, problems=tuple(problems)
         )
+
+    def _reason(self, code: str, why: str, **args: Any) -> dict[str, Any]:
+        return {"code": code, "args": {"destination": self._destination.name, "why": why, **args}}
 
     @property
     def superseded_by(self) -> str | None:

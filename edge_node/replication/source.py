@@ -165,7 +165,7 @@ async def find_source(
 
     `node_id` may be None where the destination holds one clinic only. Raises ReplicaError.
     """
-    await destination.open(known=True)
+    await destination.open_to_read()
     found: dict[str, set[int]] = {}
     for item in await destination.list(node_id or ""):
         parts = item.key.split("/")

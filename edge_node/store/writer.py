@@ -10,6 +10,7 @@ costs a fifth of a commit on a fast disk. Whoever comes meanwhile waits, and the
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -207,7 +208,8 @@ class Writer:
         if not is_alone:
             conn.execute("SAVEPOINT piece")
         try:
-            piece.result = piece.work(conn)
+            # In a context of its own: work that leans on its caller's request must fail always, not only under load.
+            piece.result = contextvars.Context().run(piece.work, conn)
             if not conn.in_transaction:
                 raise RuntimeError("a piece of work ended the transaction that it shares with others")
             if not is_alone:

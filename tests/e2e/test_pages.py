@@ -5,6 +5,7 @@ The pictures land in tests/e2e/shots/ (not in the repository), beside which a pe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from tests.support.pages import Trouble, faults, overflow
 
 SHOTS = Path(__file__).parent / "shots"
 TABLET: ViewportSize = {"width": 800, "height": 1100}
-REGISTRAR, DOCTOR, MANAGER, NOBODY_YET = "zhoumin", "shenliqun", "hanmei", "taoran"
+REGISTRAR, DOCTOR, MANAGER = "zhoumin", "shenliqun", "hanmei"
 INTERNAL = 1
+# What two people write differs each time, else there is no conflict.
+COUNT = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +52,27 @@ def opened(
     try:
         yield page, Trouble(page)
     finally:
-        page.context.close()
+        page.close()
 
 
 @pytest.fixture(scope="session")
-def day(clinic: Clinic) -> Day:
-    """A morning's work, all of it without JavaScript: whatever needs a script to be done fails here."""
+def morning(clinic: Clinic) -> Day | Exception:
+    """The day as far as it came; one test looks at what stopped it, so that it is not told for every page."""
+    try:
+        return work_a_morning(clinic)
+    except Exception as error:
+        return error
+
+
+@pytest.fixture
+def day(morning: Day | Exception) -> Day:
+    if isinstance(morning, Exception):
+        pytest.skip("the morning's work failed: see test_a_morning_without_script")
+    return morning
+
+
+def work_a_morning(clinic: Clinic) -> Day:
+    """Four patients and three notes, all of it without JavaScript: whatever needs a script to be done fails here."""
     said: list[str] = []
     with opened(clinic, REGISTRAR, script=False) as (page, trouble):
         registrations = [
@@ -115,7 +133,7 @@ def empty_person(day: Day, page: Page) -> None:
 
 def looked_up(day: Day, page: Page) -> None:
     day.go(page, f"/encounters/{day.draft}")
-    page.fill("#dx", "gxy")
+    page.fill("#dx", "急性")
     page.click("button[name=action][value=find]")
 
 
@@ -131,8 +149,8 @@ def conflict(day: Day, page: Page) -> None:
     day.go(page, f"/encounters/{day.draft}")
     other = page.context.new_page()
     day.go(other, f"/encounters/{day.draft}")
-    for place, words in ((other, "另一台电脑上写的病史。"), (page, "这台电脑上写的病史。")):
-        place.fill("#history", f"{place.input_value('#history')}{words}")
+    for place, words in ((other, "另一台电脑上"), (page, "这台电脑上")):
+        place.fill("#history", f"3 天前受凉后咳嗽，咳黄痰。{words}补写，第 {next(COUNT)} 次。")
         place.click("button[name=action][value=save]")
         place.wait_for_load_state()
     other.close()
@@ -223,8 +241,11 @@ def test_a_page_is_sound_at_both_widths(day: Day, name: str, language: str) -> N
         assert not found, "\n".join(found)
 
 
-def test_a_morning_without_script(day: Day) -> None:
+def test_a_morning_without_script(morning: Day | Exception) -> None:
     """Four patients registered, three called and written up, two notes signed, one amended: all by plain forms."""
+    if isinstance(morning, Exception):
+        raise morning
+    day = morning
     assert not day.said, "\n".join(day.said)
     with opened(day.clinic, DOCTOR, script=False) as (page, _):
         for encounter, version in ((day.signed, 1), (day.amended, 2)):
@@ -234,19 +255,4 @@ def test_a_morning_without_script(day: Day) -> None:
 
 def picture(page: Page, name: str) -> None:
     SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
-
-
-def test_the_first_password_must_be_changed(clinic: Clinic) -> None:
-    """Whoever signs in with a password that somebody else has seen gets no further."""
-    with opened(clinic, None) as (page, trouble):
-        page.goto(clinic.url("/login"))
-        page.fill("#code", NOBODY_YET)
-        page.fill("#password", clinic.password(NOBODY_YET))
-        page.press("#password", "Enter")
-        page.wait_for_url("**/password")
-        picture(page, "01-password-first-zh_Hans_CN-1366")
-        page.goto(clinic.url("/encounters/"))
-        assert page.url.endswith("/password")
-        found = [*faults(page, language="zh_Hans_CN"), *trouble.lines]
-        assert not found, "\n".join(found)
+    page.screenshot(path=SHOTS / f"{name}.png")

@@ -16,46 +16,14 @@ import pytest
 from edge_node.base.errors import ConfigError, ReplicaError, ServiceError
 from edge_node.base.files import file_lock
 from edge_node.replication import ltx, supervisor
-from edge_node.replication.commands import CaptureSettings, ReplicatedDb
 from edge_node.replication.supervisor import LitestreamState, Patience, Supervisor
 from tests.support import litestreams
 from tests.support.litestreams import soon
+from tests.support.supervising import IMPATIENT, supervised
 from tests.support.waiting import until
 
 BOTH = pytest.mark.parametrize("kind", ["fake", "real"])
-QUICK = CaptureSettings(sync_every_s=0.1, shutdown_sync_s=1)
-IMPATIENT = Patience(
-    restart_base_s=0.05, restart_cap_s=0.2, steady_s=0.3, ask_every_s=0.1, answer_within_s=0.5, silent_polls=2,
-    wedged_polls=4, first_answer_within_s=5, lock_wait_s=0.3,
-)  # fmt: skip
 RUNNING, STOPPED, FAILING = LitestreamState.RUNNING, LitestreamState.STOPPED, LitestreamState.FAILING
-
-
-@contextlib.asynccontextmanager
-async def supervised(
-    folder: Path, kind: str, *, faults: str = "", patience: Patience = IMPATIENT
-) -> AsyncIterator[tuple[Supervisor, ReplicatedDb]]:
-    """A supervisor at work over a new database; stopped in an orderly way at the end, with nothing left behind."""
-    database = litestreams.replicated(folder)
-    if not database.path.exists():
-        litestreams.make_database(database)
-    one = Supervisor(
-        [database], run_dir=folder / "run", program=litestreams.program(kind, folder, faults=faults),
-        settings=QUICK, patience=patience,
-    )  # fmt: skip
-    stop = asyncio.Event()
-    running = asyncio.create_task(one.run(stop))
-    pids = set()
-    try:
-        await soon(lambda: one.pid or running.done())
-        pids.add(one.pid)
-        yield one, database
-        pids.add(one.pid)
-    finally:
-        stop.set()
-        await running
-    assert one.state is STOPPED
-    assert not [pid for pid in pids if pid and Path(f"/proc/{pid}").exists()]
 
 
 @BOTH
@@ -143,6 +111,19 @@ def test_killed_litestream_is_started_again_and_goes_on(
 
     asyncio.run(story())
     assert 'litestream_died how="killed by SIGKILL" times=1' in all_said()
+
+
+def test_after_many_deaths_a_litestream_that_stays_alive_is_running_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with supervised(tmp_path, "fake") as (one, _):
+            for death in range(1, 6):
+                await soon(lambda: one.state is RUNNING)
+                assert one.pid
+                os.kill(one.pid, signal.SIGKILL)
+                await soon(lambda death=death: one.restarts == death)
+            await soon(lambda: one.state is RUNNING)
+
+    asyncio.run(story())
 
 
 def test_a_crash_loop_is_failing_also_while_the_newest_child_lives(tmp_path: Path) -> None:
@@ -287,8 +268,7 @@ def test_litestream_itself_holds_the_lock_so_that_an_orphan_still_does(tmp_path:
     async def story() -> None:
         async with supervised(tmp_path, "real") as (one, database):
             await soon(lambda: one.state is RUNNING)
-            held = [os.readlink(handle) for handle in Path(f"/proc/{one.pid}/fd").iterdir() if handle.is_symlink()]
-            assert str(supervisor.lock_path(database.path)) in held
+            assert supervisor.lock_path(database.path) in open_files(one.pid)
 
     asyncio.run(story())
 
@@ -320,6 +300,14 @@ def test_litestream_dies_with_a_killed_supervisor_and_frees_the_database(kind: s
             parent.kill()
     until(lambda: not Path(f"/proc/{pid}").exists() or is_zombie(pid), within_s=5)
     until(lambda: is_free(supervisor.lock_path(database.path)))
+
+
+def open_files(pid: int | None) -> list[Path]:
+    found = []
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(handle.readlink())
+    return found
 
 
 def pid_in(lock: Path) -> int | None:

@@ -22,7 +22,9 @@ from edge_node.store.connection import (
     create,
     transaction,
 )
+from edge_node.store.inspect import wal_bytes
 from edge_node.store.writer import BATCH_PIECES, Writer
+from tests.support.clock import FakeClock
 from tests.support.waiting import until
 
 SCHEMA = """
@@ -56,6 +58,9 @@ class Bench:
         with contextlib.closing(connect_reader(self.path)) as conn:
             return [row[0] for row in conn.execute("SELECT body FROM entry ORDER BY rowid")]
 
+    def _waits(self, count: int) -> Callable[[], bool]:
+        return lambda: len(self.writer._waiting) == count
+
     def together(self, *works: Callable[[Connection], Any]) -> list[Any]:
         """Submit all in this order while the writer is held up, so that they share a transaction; results or errors."""
         answers: list[Any] = [None] * len(works)
@@ -83,7 +88,7 @@ class Bench:
         for n in range(len(works)):
             threads.append(threading.Thread(target=ask, args=(n,)))
             threads[-1].start()
-            until(lambda n=n: len(self.writer._waiting) == n + 1)
+            until(self._waits(n + 1))
         go_on.set()
         for thread in threads:
             thread.join(20)
@@ -334,6 +339,29 @@ def test_the_close_leaves_the_wal_to_litestream(bench: Bench) -> None:
     assert wal.stat().st_size == size > 0
     assert bench.rows() == ["a"]
     assert wal.stat().st_size == size, "a reader that comes last leaves it too"
+
+
+@pytest.mark.parametrize("is_alive", [False, True], ids=["Litestream dead", "Litestream alive"])
+def test_it_makes_checkpoints_only_while_litestream_is_dead(tmp_path: Path, is_alive: bool) -> None:
+    path, clock, limit_bytes = tmp_path / "his.db", FakeClock(), 100_000
+    with contextlib.closing(create(path)) as conn:
+        conn.executescript(SCHEMA)
+    writer = Writer(
+        path,
+        commit_seconds=Histogram([1]),
+        batch_size=Histogram([1]),
+        wal_limit_bytes=limit_bytes,
+        litestream_alive=lambda: is_alive,
+        clock=clock,
+    )
+    writer.start()
+    with contextlib.closing(writer):
+        sizes = []
+        for n in range(30):
+            writer.submit(put(f"{n}" + "x" * 20_000))
+            clock.advance(1)
+            sizes.append(wal_bytes(path))
+    assert (max(sizes) < 2 * limit_bytes) is not is_alive
 
 
 def test_a_missing_database_is_not_made(tmp_path: Path) -> None:

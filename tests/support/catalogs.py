@@ -1,4 +1,4 @@
-"""The catalogs of sentences: what the program says, what is translated, and `make translations`, which brings them together.
+"""The catalogs of sentences: what the program says and what is translated; `make translations` brings them together.
 
 python -m tests.support.catalogs       extract, update, compile; prints what is not translated yet
 """
@@ -31,7 +31,7 @@ def po_path(language: str) -> Path:
 def extracted() -> Catalog:
     """Every sentence in the program and its templates."""
     with (TRANSLATIONS / "babel.cfg").open(encoding="utf-8") as file:
-        methods, options = parse_mapping_cfg(file)
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
     found = Catalog()
     # By default Babel passes over folders such as _macros.
     for _, _, message, _, _ in extract_from_dir(
@@ -51,7 +51,10 @@ def updated(language: str) -> Catalog:
     known = read(language) if po_path(language).exists() else Catalog(locale=language)
     catalog = Catalog(
         locale=language, project="edge-node", version="0.1.0", copyright_holder="the edge-node authors",
-        last_translator="", language_team="", creation_date=_DATE, revision_date=_DATE, fuzzy=False,
+        last_translator="the edge-node authors",
+        language_team="the edge-node authors", msgid_bugs_address="none",
+        header_comment="# What the pages say, and how it is said here.", fuzzy=False,
+        creation_date=_DATE, revision_date=_DATE,
     )  # fmt: skip
     for message in extracted():
         if message.id:

@@ -8,6 +8,7 @@ import secrets
 import ssl
 import time
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from html import unescape
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode, urlsplit
@@ -41,10 +42,14 @@ class Desk:
     def post(self, path: str, fields: dict[str, str]) -> Answer:
         return self.ask("POST", path, urlencode({"csrf_token": self._csrf, **fields}))
 
+    def cookie(self) -> str:
+        """The value of the Cookie header."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
     def ask(self, method: str, path: str, body: str | None = None) -> Answer:
         """One request; a broken connection is forgotten and its error raised."""
         connection = self._connection or self._connect()
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+        headers = {"Cookie": self.cookie()}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             headers["Origin"] = self.url
@@ -89,7 +94,10 @@ class Desk:
         self._department = departments[0]
 
     def register(self, name: str, phone: str, *, request_key: str | None = None) -> Answer:
-        """Register a new patient without papers; 302 with the registration's id in the address is "answered"."""
+        """Register a new patient without papers; 302 with the registration's id in the address is "answered".
+
+        The birth date follows from the phone, so that nobody looks like somebody else.
+        """
         return self.post(
             "/reception",
             {
@@ -97,7 +105,7 @@ class Desk:
                 "department_id": self._department,
                 "name": name,
                 "sex": "2",
-                "birth_date": "1980-03-14",
+                "birth_date": birth_date(phone),
                 "phone": phone,
                 "id_type": "none",
             },
@@ -132,6 +140,10 @@ def hidden(page: str, name: str) -> str:
     found = re.search(rf'name="{name}" value="([^"]*)"', page)
     assert found, f"no field {name} in:\n{page[:2000]}"
     return unescape(found[1])
+
+
+def birth_date(phone: str) -> str:
+    return (date(1940, 1, 1) + timedelta(days=int(phone[3:]) * 7 % 29_000)).isoformat()
 
 
 def phone_number(number: int) -> str:

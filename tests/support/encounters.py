@@ -14,6 +14,7 @@ from edge_node.his.patients.identity import Sex
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.queries import QueueEntry
 from edge_node.his.staff.model import Role
+from edge_node.store.connection import Connection
 from tests.support.his import His
 
 BRONCHITIS = Diagnosis(code="J20.900", name="急性支气管炎")
@@ -51,7 +52,7 @@ class Clinic:
         self.count += 1
         number, at, by, day = self.count, self.his.clock.wall_ms(), self.staff["zhou"], self.today
 
-        def work(conn: patients.Connection) -> QueueEntry:
+        def work(conn: Connection) -> QueueEntry:
             person = (
                 patient_id
                 or patients.insert(

@@ -45,13 +45,13 @@ def edge_node(
 
 
 def processes_of(home: Path) -> dict[int, str]:
-    """Every living process whose command line names this folder: our services and Litestream."""
+    """Every living process whose command line names this folder (our services) or that works in it (Litestream)."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if str(home) in command:
+                if command and (str(home) in command or (entry / "cwd").readlink().is_relative_to(home)):
                     found[int(entry.name)] = command.strip()
     return found
 

@@ -22,24 +22,28 @@ ACTED_ON = frozenset(
 # Words in Latin letters also on a Chinese page: keys, names of programs and units, abbreviations of medicine.
 LATIN_IN_CHINESE = frozenset(
     """Alt Enter Esc Tab RPO RTO TXID SQLite Litestream HIS ICD ID BMI CT MRI English mmHg cloud local nas
-    his replica monitor edge node status run init restore KiB MiB GiB kB MB GB""".lower().split()
+    his replica monitor edge node status run init restore KiB MiB GiB kB MB GB training""".lower().split()
 )
 
-_VISIBLE_TEXT = """
-(root) => {
+# Pinyin initials, as in examples of what may be typed: words without a vowel.
+_INITIALS = re.compile(r"[b-df-hj-np-tv-z]+")
+
+# Pairs of a text that a person sees or hears, and the language that it is said to be in.
+_TEXTS = """
+() => {
   const found = [];
   const language = (element) => element.closest("[lang]")?.getAttribute("lang") ?? "";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement, text = node.textContent.trim();
-    if (!text || parent.closest("script, style, kbd, code, .mono, svg, [data-typed]")) continue;
+    if (!text || parent.closest("script, style, kbd, code, .mono, svg, textarea, [data-typed]")) continue;
     if (!parent.checkVisibility()) continue;
-    found.push([text, language(parent)]);
+    found.push([text, language(parent), true]);
   }
   for (const element of document.querySelectorAll("[placeholder], [title], [aria-label], optgroup[label]"))
     for (const name of ["placeholder", "title", "aria-label", "label"])
-      if (element.getAttribute(name)) found.push([element.getAttribute(name), language(element)]);
-  found.push([document.title, language(document.documentElement)]);
+      if (element.getAttribute(name)) found.push([element.getAttribute(name), language(element), false]);
+  found.push([document.title, language(document.documentElement), false]);
   return found;
 }
 """
@@ -154,11 +158,14 @@ def _nameless(page: Page) -> Iterator[str]:
 
 
 def _untranslated(page: Page, language: str) -> Iterator[str]:
-    """English words on a Chinese page, Chinese ones on an English page, unless they are marked as such by `lang`."""
-    for text, tag in page.evaluate(_VISIBLE_TEXT):
+    """English words on a Chinese page; Chinese ones on an English page that are not marked as such by `lang`.
+
+    Names stay Chinese in titles and labels of an English page, where nothing can be marked.
+    """
+    for text, tag, can_be_marked in page.evaluate(_TEXTS):
         if language == "zh_Hans_CN" and not tag.startswith("en"):
-            words = [word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in LATIN_IN_CHINESE]
-            if words:
+            words = [word.lower() for word in re.findall(r"[A-Za-z]{3,}", text) if not _INITIALS.fullmatch(word)]
+            if set(words) - LATIN_IN_CHINESE:
                 yield f"not Chinese: {text[:80]!r}"
-        if language == "en" and not tag.startswith("zh") and re.search(r"[\u3400-\u9fff]", text):
+        if language == "en" and can_be_marked and not tag.startswith("zh") and re.search(r"[\u3400-\u9fff]", text):
             yield f"not English, and not marked as Chinese: {text[:80]!r}"

@@ -67,7 +67,7 @@ def services(status: NodeStatus, now_ms: int) -> list[ServiceRow]:
     return rows
 
 
-def copies(status: NodeStatus, now_ms: int) -> list[CopyRow]:
+def copies(status: NodeStatus) -> list[CopyRow]:
     """One row for each destination, the local one first; all unknown while the replica service is not heard."""
     known = status.services.get("replica") is ServiceState.OK
     rows = []

@@ -17,7 +17,7 @@ from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Diagnosis, 
 
 _TOKEN = re.compile(r"[A-Za-z0-9]+(?:[.,/][0-9]+)*|\s+|.")
 # The enumeration comma is no end of a clause: "无胸痛、咯血" denies both.
-_CLAUSE_END = re.compile(r"([，。；！？,;!?\n]+\s*|\.(?=\s|$)\s*)")
+_CLAUSE_END = re.compile(r"([，。；！？,;!?\n]|\.(?=\s|$)|\s+(?=[，。；！？,;!?\n])|(?<=[，。；！？,;!?.\n])\s+)")
 _CHINESE = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
@@ -137,9 +137,15 @@ def _clauses(text: str) -> list[str]:
 
 
 def _one_after_the_other(theirs: list[str], ours: list[str]) -> list[str]:
-    both = theirs and ours and not _CLAUSE_END.fullmatch(theirs[-1]) and not _CLAUSE_END.match(ours[0])
+    """Both, with a semicolon between: after a comma, mine would read as a part of what the other wrote."""
+    if not theirs or not ours:
+        return theirs + ours
+    while ours and (_CLAUSE_END.fullmatch(ours[0]) or ours[0].isspace()):
+        ours = ours[1:]
+    if not ours or _CLAUSE_END.fullmatch(theirs[-1]):
+        return theirs + ours
     stop = "；" if _CHINESE.search("".join(theirs + ours)) else "; "
-    return [*theirs, *([stop] if both else []), *ours]
+    return [*theirs, stop, *ours]
 
 
 def _agreements(base: list[str], theirs: list[str], ours: list[str]) -> Iterator[tuple[int, int, int, int]]:

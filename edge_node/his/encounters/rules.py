@@ -160,8 +160,10 @@ def full_years(birth_date: date, on: date) -> int:
 
 
 def remarks(note: Note, *, birth_date: date, today: date) -> list[Text]:
-    """What in the measures wants a second look; none of it stops anybody."""
-    read = vitals(note)
+    """What in the measures wants a second look; none of it stops anybody. A value that stops is no remark as well."""
+    stopped = {problem.field for problem in _unreadable(note)}
+    sound = {name: "" if name in stopped else getattr(note, name) for name in TEXT_FIELDS}
+    read = vitals(Note(**sound, diagnoses=()))
     age_years = full_years(birth_date, today)
     _, pulse_range, respiration_range = next(row for row in _USUAL if age_years <= row[0])
     found = []

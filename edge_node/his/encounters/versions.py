@@ -126,9 +126,13 @@ def settle(
     """End a conflict: keep what I had written as a revision of its own, then the result where it differs.
 
     `based_on` is the revision that the conflict page showed as saved; who saved again meanwhile overtakes once more.
+    A second click finds the first one's result.
     """
+    current = newest_draft(conn, encounter_id)
+    if current and current.revision > based_on and (current.note, current.reason) == (result, reason):
+        return Saved(revision=current.revision, is_new=False)
     kept = save(conn, encounter_id, mine, based_on=based_on, by=by, at=at, reason=reason)
-    if isinstance(kept, Overtaken):
+    if isinstance(kept, Overtaken) or result == mine:
         return kept
     return save(conn, encounter_id, result, based_on=kept.revision, by=by, at=at, reason=reason)
 

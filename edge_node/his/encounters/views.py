@@ -16,21 +16,23 @@ from edge_node.his import audit, request_key
 from edge_node.his.context import context, reader, write
 from edge_node.his.encounters import desk, forms, merge, queries, rules, versions
 from edge_node.his.encounters.desk import Case, Stage
-from edge_node.his.encounters.note import Note, from_json, to_json
+from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Note, from_json, to_json
 from edge_node.his.encounters.versions import Overtaken, Saved, Signed
 from edge_node.his.forms import FieldProblem, by_field
-from edge_node.his.language import today
+from edge_node.his.language import language, say, today
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.rules import Status
 from edge_node.his.security import current_staff, require, who
 from edge_node.his.staff.model import Role
-from edge_node.i18n import text
+from edge_node.i18n import ENGLISH, text
 from edge_node.store.connection import Connection
 
 blueprint = Blueprint("encounters", __name__, url_prefix="/encounters")
 
 # What fits beneath the field; whoever does not find it among these types one letter more.
 MATCHES = 7
+# Their problems are too short to stand alone in a list: "25 to 45" of what?
+MEASURES = tuple(name for name in TEXT_FIELDS if name not in PROSE_FIELDS)
 
 Page = Response | str | tuple[str, int]
 
@@ -114,7 +116,7 @@ def show(encounter_id: str) -> Page:
         return _form(case, case.note, reason, dx=request.args.get("dx", ""))
     return render_template(
         "encounters/signed.html", **_around(case), version=case.versions[0],
-        english=desk.english_names(reader(), case.versions[0].note), broken=_broken(case),
+        english=_english(case.versions[0].note), broken=_broken(case),
     )  # fmt: skip
 
 
@@ -246,9 +248,11 @@ def _keep(case: Case, note: Note, reason: str, based_on: int, dx: str, *, then_c
 
 
 def _sign(case: Case, note: Note, reason: str, based_on: int, dx: str) -> Page:
+    # The number that the form was opened for: after a double click the first post has made that version already.
+    n = request.form.get("version", case.next_version, type=int)
     problems = rules.before_signing(note, today=today(), birth_date=case.patient.birth_date)
-    if case.versions:
-        problems += rules.before_amending(note, case.versions[0].note, reason)
+    if amended := next((version for version in case.versions if version.n == n - 1), None):
+        problems += rules.before_amending(note, amended.note, reason)
     if dx:
         problems.append(
             FieldProblem(field="dx", text=text('"%(typed)s" is typed, but not added to the list', typed=dx))
@@ -259,7 +263,7 @@ def _sign(case: Case, note: Note, reason: str, based_on: int, dx: str) -> Page:
 
     def work(conn: Connection) -> Signed | Overtaken:
         outcome = versions.sign(
-            conn, case.encounter.id, note, n=case.next_version, based_on=based_on, by=staff.id, at=now.at,
+            conn, case.encounter.id, note, n=n, based_on=based_on, by=staff.id, at=now.at,
             clock_state=str(now.clock_state), mode=str(mode), reason=reason,
         )  # fmt: skip
         if isinstance(outcome, Signed):
@@ -297,8 +301,14 @@ def _around(case: Case) -> dict[str, Any]:
         "case": case, "patient": case.patient, "entry": case.entry, "today": today(), "Stage": Stage,
         "rail": _rail(limit=desk.RAIL_BESIDE_NOTE),
         "history": desk.history(reader(), case.patient.id, except_registration=case.entry.registration_id),
-        "field_names": rules.FIELD_NAMES, "can_put_back": case.draft is None,
+        "field_names": rules.FIELD_NAMES, "measure_names": {name: say(rules.FIELD_NAMES[name]) for name in MEASURES},
+        "can_put_back": case.draft is None,
     }  # fmt: skip
+
+
+def _english(note: Note) -> dict[str, str]:
+    """The English names of the codes on an English page; on a Chinese one the note's own stand alone."""
+    return desk.english_names(reader(), note) if language() == ENGLISH else {}
 
 
 def _broken(case: Case) -> int | None:
@@ -311,12 +321,14 @@ def _form(
     """The note's form; with the problems of a post, everything typed is in it again."""
     amending = bool(case.versions)
     still = rules.before_signing(note, today=today(), birth_date=case.patient.birth_date)
+    if amending:
+        still += rules.before_amending(note, case.versions[0].note, reason)
     page = render_template(
         "encounters/note.html", **_around(case), note=note, reason=reason, dx=dx, problems=problems or [],
         errors=by_field(problems or []), amending=amending, still=still,
         revision=case.revision if based_on < 0 else based_on,
         matches=queries.find_diagnoses(reader(), dx, limit=MATCHES), diagnosis_value=forms.diagnosis_value,
-        english=desk.english_names(reader(), note),
+        english=_english(note),
         remarks=rules.remarks(note, birth_date=case.patient.birth_date, today=today()),
         clock_suspect=context().node_status().clock is ClockState.SUSPECT,
     )  # fmt: skip

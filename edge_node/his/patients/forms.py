@@ -74,8 +74,14 @@ def parse(form: Mapping[str, str], *, today: date, kept: IdNumber | None = None)
                 name=name, sex=sex, birth_date=birth_date, phone=phone, address=address, id_type=document[0],
                 id_number=number.number if number is not None and number is not kept else None,
             )  # fmt: skip
+    # A slip in the number is one problem: mended, it fills what was left empty.
+    fills = () if number or not looks_like_gb_11643(form.get("id_number", "")) else ("sex", "birth_date")
     outcomes = {"name": name, "sex": sex, "birth_date": birth_date, "phone": phone, "address": address}
-    problems = [FieldProblem(field=field, text=said) for field, said in outcomes.items() if isinstance(said, Text)]
+    problems = [
+        FieldProblem(field=field, text=said)
+        for field, said in outcomes.items()
+        if isinstance(said, Text) and not (field in fills and not form.get(field, "").strip())
+    ]
     if isinstance(document, FieldProblem):
         problems.append(document)
     return sorted(problems, key=lambda problem: FIELDS.index(problem.field))
@@ -93,7 +99,7 @@ def values_of(patient: Patient) -> dict[str, str]:
 def begin(typed: str, *, today: date) -> dict[str, str]:
     """The fields of a new record that a search which found nobody has filled already: what was typed is not typed
     again."""
-    text_ = " ".join(to_plain(typed).split())
+    spaced = " ".join(to_plain(typed).split())
     plain = normalise(typed)
     if looks_like_gb_11643(plain):
         id_type = guess_type(plain)
@@ -103,10 +109,10 @@ def begin(typed: str, *, today: date) -> dict[str, str]:
             filled |= {"birth_date": number.birth_date.isoformat(), "sex": str(int(number.sex))}
         return filled
     if plain.isdigit():
-        return {"phone": text_} if isinstance(_phone(text_), str) else {}
+        return {"phone": spaced} if isinstance(_phone(spaced), str) else {}
     # Initials are a way to look for a name, not a name.
-    is_name = isinstance(_name(text_), str) and not text_.isascii()
-    return {"name": text_} if is_name and not any(c.isdigit() for c in text_) else {}
+    is_name = isinstance(_name(spaced), str) and not spaced.isascii()
+    return {"name": spaced} if is_name and not any(c.isdigit() for c in spaced) else {}
 
 
 def read_date(typed: str) -> date | None:

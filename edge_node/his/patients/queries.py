@@ -247,7 +247,7 @@ def visits(conn: Connection, patient_id: str) -> list[Visit]:
         LEFT JOIN encounter ON encounter.registration_id = registration.id
         LEFT JOIN staff ON staff.id = coalesce(encounter.doctor_id, registration.doctor_id)
         WHERE registration.patient_id = :id
-        ORDER BY registration.registered_at DESC, registration.rowid DESC
+        ORDER BY registration.rowid DESC
         """,
         {"id": patient_id},
     )

@@ -13,13 +13,13 @@ same initials belong to hundreds of people in a large clinic; without it the rig
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edge_node.his.patients import identity, pinyin
 from edge_node.his.patients.queries import COLUMNS, ID_TYPES_SQL, Digest, Patient, Visit, from_row, last_visits
-from edge_node.store.connection import Connection
+from edge_node.store.connection import Connection, Row
 
 
 class Found(StrEnum):
@@ -78,7 +78,7 @@ def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Ma
         text = narrowed["name"].strip()
     found: dict[str, tuple[Patient, Found]] = {}
     for step in _steps(text, digest):
-        for patient in _run(conn, step, narrow):
+        for patient in _run(conn, step, narrow, limit + len(found)):
             found.setdefault(patient.id, (patient, step.why))
         if len(found) >= limit:
             break
@@ -150,8 +150,8 @@ def _by_key(condition: str) -> str:
 _HAS_NUMBER = f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :value"
 
 
-def _run(conn: Connection, step: _Step, narrow: str) -> list[Patient]:
-    """The patients of one step: names that are most likely read that way first, then who was here last."""
+def _run(conn: Connection, step: _Step, narrow: str, wanted: int) -> list[Patient]:
+    """The first `wanted` patients of one step: likely readings first, then who was here last."""
     rows = conn.execute(
         f"""
         SELECT {COLUMNS},
@@ -166,8 +166,18 @@ def _run(conn: Connection, step: _Step, narrow: str) -> list[Patient]:
             "keyed_cap": NARROWED_CAP if narrow else CANDIDATES_CAP,
         },
     ).fetchall()  # fmt: skip
+    rows.sort(key=lambda row: -(row["last"] or 0))
     if step.why is Found.PINYIN:
-        rows.sort(key=lambda row: (not pinyin.is_likely(row["name"], str(step.value)), -(row["last"] or 0)))
-    else:
-        rows.sort(key=lambda row: -(row["last"] or 0))
-    return [from_row(row) for row in rows]
+        rows = _likely_first(rows, str(step.value), wanted)
+    return [from_row(row) for row in rows[:wanted]]
+
+
+def _likely_first(rows: Sequence[Row], key: str, wanted: int) -> list[Row]:
+    """Those whose name is usually read so, then the others; looks no further than it must, since reading costs."""
+    likely: list[Row] = []
+    others: list[Row] = []
+    for row in rows:
+        if len(likely) == wanted:
+            break
+        (likely if pinyin.is_likely(row["name"], key) else others).append(row)
+    return likely + others

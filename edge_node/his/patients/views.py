@@ -54,16 +54,25 @@ def words() -> dict[str, Any]:
 
 @blueprint.get("")
 @require(*READERS)
-def index() -> str | Response:
-    """Find a patient. A document's number or a record number that fits leads straight to the record."""
-    typed = request.args.get("q", "").strip()
-    matches = search.find(reader(), typed, digest=context().cipher.digest, limit=SHOWN + 1)
+def index() -> str:
+    """Find a patient."""
+    return _search_page(request.args.get("q", "").strip())
+
+
+@blueprint.post("/find")
+@require(*READERS)
+def find() -> str | Response:
+    """Look up what was scanned or typed. Posted, so that an ID number never stands in an address and its history.
+
+    A number of one person leads straight to the record.
+    """
+    typed = request.form.get("q", "").strip()
+    matches = search.find(reader(), typed, digest=context().cipher.digest, limit=2)
     if len(matches) == 1 and matches[0].why.is_certain:
         return redirect(url_for("patients.record", patient_id=matches[0].patient.id))
-    return render_template(
-        "patients/index.html", typed=typed, shown=search.as_shown(typed), matches=matches[:SHOWN],
-        more=len(matches) > SHOWN,
-    )  # fmt: skip
+    if search.is_private(typed):
+        return _search_page(typed)
+    return redirect(url_for("patients.index", q=typed or None))
 
 
 @blueprint.get("/<patient_id>")
@@ -189,6 +198,14 @@ def said_labels(*labels: Mapping[str, Any]) -> dict[str, str]:
 
 def _patient_or_404(patient_id: str) -> Patient:
     return queries.get(reader(), patient_id) or abort(404)
+
+
+def _search_page(typed: str) -> str:
+    matches = search.find(reader(), typed, digest=context().cipher.digest, limit=SHOWN + 1)
+    return render_template(
+        "patients/index.html", typed=typed, shown=search.as_shown(typed), matches=matches[:SHOWN],
+        more=len(matches) > SHOWN,
+    )  # fmt: skip
 
 
 def _record_page(patient: Patient, *, id_number: str = "") -> str:

@@ -99,6 +99,7 @@ def filled(conn: Connection, patient: Patient, *, over: Mapping[str, str] | None
         values["department_id"] = last.department_id if last.department_id in open_ones else ""
         values["doctor_id"] = (last.doctor_id or "") if values["department_id"] else ""
     if over is not None:
-        values |= {field: over[field] for field in ("department_id", "doctor_id") if over.get(field)}
+        if over.get("department_id") or over.get("doctor_id"):
+            values |= {field: over.get(field, "") for field in ("department_id", "doctor_id")}
         values |= {field: over[field] for field in _NEWER if over.get(field, "").strip()}
     return values

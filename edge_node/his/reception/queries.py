@@ -115,7 +115,10 @@ def queue(
     doctor_id: str | None = None,
     status: Status | None = None,
 ) -> list[QueueEntry]:
-    """The queue of a day, who came first first. `doctor_id` leaves out those who asked for another doctor."""
+    """The queue of a day, who came first first, whatever the clock did meanwhile: order is that of the rows.
+
+    `doctor_id` leaves out those who asked for another doctor.
+    """
     rows = conn.execute(
         f"""
         {_ENTRY}
@@ -123,7 +126,7 @@ def queue(
           AND (:department IS NULL OR registration.department_id = :department)
           AND (:doctor IS NULL OR registration.doctor_id IS NULL OR registration.doctor_id = :doctor)
           AND (:status IS NULL OR registration.status = :status)
-        ORDER BY registration.registered_at, registration.rowid
+        ORDER BY registration.rowid
         """,
         {"day": queue_date.isoformat(), "department": department_id, "doctor": doctor_id, "status": status},
     )
@@ -160,7 +163,7 @@ def open_today(conn: Connection, patient_id: str, queue_date: date) -> list[Queu
     rows = conn.execute(
         f"""
         {_ENTRY} WHERE registration.patient_id = :patient AND registration.queue_date = :day
-          AND registration.status IN ('waiting', 'with_doctor') ORDER BY registration.registered_at
+          AND registration.status IN ('waiting', 'with_doctor') ORDER BY registration.rowid
         """,
         {"patient": patient_id, "day": queue_date.isoformat()},
     )

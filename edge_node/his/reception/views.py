@@ -29,7 +29,7 @@ from edge_node.his.patients.views import (
 from edge_node.his.reception import admission, forms, page, queries, rules
 from edge_node.his.reception.admission import AlreadyWaiting, Known
 from edge_node.his.reception.rules import Status
-from edge_node.his.security import require
+from edge_node.his.security import current_staff, require
 from edge_node.his.staff.model import Role
 from edge_node.i18n import text
 from edge_node.store.connection import Connection
@@ -70,7 +70,10 @@ def find() -> str | Response:
     typed = request.form.get("q", "").strip()
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=2)
     if len(matches) == 1 and matches[0].why.is_certain:
-        return redirect(url_for("reception.index", patient=matches[0].patient.id))
+        found = matches[0].patient.id
+        if not current_staff().may(*WRITERS):
+            return redirect(url_for("patients.record", patient_id=found))
+        return redirect(url_for("reception.index", patient=found))
     if not search.is_private(typed):
         return redirect(url_for("reception.index", q=typed) if typed else url_for("reception.index"))
     return _desk_page({"id_type": IdType.RESIDENT, **_begun(typed)}, typed=typed)

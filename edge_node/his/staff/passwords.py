@@ -15,7 +15,7 @@ _AT_ONCE = threading.BoundedSemaphore(2)
 # Without the letters and digits that are mistaken for each other when read from paper.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 # Verified when there is no such person, so that the answer takes as long as for a wrong password.
-_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Jb4ALqVZ2jRzF3cBUuFR1RcAIjSqPdv+bcKq+xtzJmk"
+NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Jb4ALqVZ2jRzF3cBUuFR1RcAIjSqPdv+bcKq+xtzJmk"
 
 
 def hash_password(password: str) -> str:
@@ -28,7 +28,7 @@ def verify_password(stored: str | None, password: str) -> bool:
     """Does the password belong to the hash? Takes as long for None (nobody has this code)."""
     with _AT_ONCE:
         try:
-            return _HASHER.verify(stored or _NOBODY, password) and stored is not None
+            return _HASHER.verify(stored or NOBODYS_HASH, password) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
 

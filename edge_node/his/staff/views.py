@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -67,7 +68,7 @@ def sign_in() -> Page:
         if before is not None:
             queries.end_session(conn, before, at=now.at)
         queries.open_session(conn, session_id, staff_id=found.id, station=typed.station, address=who.address, at=now.at)
-        _record(conn, found, typed.station, "signed_in", now)
+        _record(conn, replace(who, staff_id=found.id), "signed_in", now)
 
     write(begin)
     security.begin_session(
@@ -103,9 +104,8 @@ def _failed(conn: Connection, typed: SignIn, who: audit.Who, now: audit.Moment) 
     )
 
 
-def _record(conn: Connection, staff: Staff, station: str, action: str, now: audit.Moment) -> None:
-    who = audit.Who(staff_id=staff.id, station=station, address=security.address())
-    audit.record(conn, who, action, f"staff:{staff.id}", {}, at=now.at, clock_state=now.clock_state)
+def _record(conn: Connection, who: audit.Who, action: str, now: audit.Moment) -> None:
+    audit.record(conn, who, action, f"staff:{who.staff_id}", {}, at=now.at, clock_state=now.clock_state)
 
 
 def _onward(staff: Staff) -> str | Response:
@@ -155,13 +155,12 @@ def _form(
 @blueprint.post("/logout")
 def logout() -> Response:
     """End the session, here and in the database; the desk is free for the next person."""
-    session_id, staff, now = security.current_session_id(), current_staff(), audit.moment()
-    station = security.who().station
+    session_id, who, now = security.current_session_id(), security.who(), audit.moment()
 
     def end(conn: Connection) -> None:
         if session_id is not None:
             queries.end_session(conn, session_id, at=now.at)
-        _record(conn, staff, station, "signed_out", now)
+        _record(conn, who, "signed_out", now)
 
     write(end)
     if session_id is not None:
@@ -192,7 +191,7 @@ def password() -> Page | tuple[str, int, dict[str, str]]:
         queries.attempt_succeeded(conn, attempt)
         queries.set_password(conn, staff.id, stored, must_change=False)
         queries.end_sessions_of(conn, staff.id, at=now.at, but=session_id)
-        _record(conn, staff, who.station, "password_changed", now)
+        _record(conn, who, "password_changed", now)
 
     write(change)
     return redirect(security.home() if staff.must_change else url_for("staff.password", done=1))

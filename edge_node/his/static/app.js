@@ -33,6 +33,18 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+// What was typed in a form marked data-guard is not left behind unasked; its own buttons keep it.
+let unsaved = document.querySelector('form[data-guard="typed"]') !== null;
+document.addEventListener("input", (event) => {
+  if (event.target.form?.dataset.guard !== undefined) unsaved = true;
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.guard !== undefined) unsaved = false;
+});
+window.addEventListener("beforeunload", (event) => {
+  if (unsaved) event.preventDefault();
+});
+
 // Single keys act only while no field has the focus.
 const typing = (element) => element.matches("input, select, textarea, [contenteditable]");
 

@@ -90,6 +90,7 @@ def test_every_way_out_keeps_what_both_wrote(
 
     outcome = settle()
     assert outcome == Saved(revision=ends_with[-1][0], is_new=True)
+    assert settle() == Saved(revision=ends_with[-1][0], is_new=False), "a second click"
     everything = [(revision, note.history) for revision, note, _ in reversed(kept(clinic, encounter_id))]
     assert everything == [(1, ""), (2, "hay fever in spring"), *ends_with]
 

@@ -35,6 +35,11 @@ MONITOR_ERROR = a_line("ERROR", "monitor error", db="his.db", replica="file", er
             Said(level="ERROR", message="", database=None, error="panic: runtime error"),
             id="panic",
         ),
+        pytest.param(
+            '{"level":"ERROR","msg":"compaction failed","db":"his.db","level":1,"error":"short read"}',
+            Said(level="ERROR", message="compaction failed", database="his.db", error="short read"),
+            id="level-of-the-line-and-not-of-the-files",
+        ),
         pytest.param("[1]", Said(level="ERROR", message="", database=None, error="[1]"), id="json-but-no-line"),
     ],
 )

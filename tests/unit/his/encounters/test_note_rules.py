@@ -129,6 +129,9 @@ def test_vitals_are_read_with_their_units() -> None:
         pytest.param(BORN, {"blood_pressure": "88/62"}, ["Blood pressure 88/62 is low"], id="low"),
         pytest.param(date(2020, 1, 1), {"blood_pressure": "85/50"}, [], id="a-child-has-other-figures"),
         pytest.param(BORN, {"temperature": "hot", "pulse": "x"}, [], id="what-cannot-be-read-is-no-remark"),
+        pytest.param(
+            BORN, {"temperature": "376", "blood_pressure": "86/138"}, [], id="what-cannot-be-signed-is-no-remark"
+        ),
     ],
 )
 def test_remarks(born: date, measures: dict[str, str], sentences: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_node.his.patients.pinyin import KEYS_CAP, SURNAMES, display, is_chinese, is_likely, keys, query_key
@@ -57,7 +57,10 @@ def test_what_cannot_be_read_has_no_keys(name: str) -> None:
     assert keys(name) == frozenset()
 
 
-@given(st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x2FFFF, exclude_categories=["Cs"]), max_size=20))
+@settings(deadline=None)
+@given(
+    st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x2FFFF, exclude_categories=["Cs"]), max_size=20)
+)
 def test_keys_are_plain_and_bounded(name: str) -> None:
     found = keys(name)
     parts = max(1, len(name))
@@ -68,7 +71,7 @@ def test_keys_are_plain_and_bounded(name: str) -> None:
 def test_the_usual_reading_survives_the_cap() -> None:
     # Nine characters with two readings and more each: far over the cap.
     name = "单乐曾解朴盖区查种"
-    assert {"shanleceng"[:4] + "lecengjiepugaiquchazhong"} <= keys(name)
+    assert "shanlecengjiepugaiquchazhong" in keys(name)
     assert len(keys(name)) <= 2 * KEYS_CAP
 
 
