@@ -91,6 +91,3 @@ def show(where: Where, as_json: bool) -> None:
         return
     rows = [(path, origin.value, "-" if value is None else render.toml(value)) for path, value, origin in settings]
     answer(table(("KEY", "FROM", "VALUE"), rows))
-
-
-COMMANDS = (config_group,)

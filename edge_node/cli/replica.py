@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from edge_node.replication.sealing import Identity, Sealer, read_identity
 from edge_node.replication.shipping_record import Confirmed, ShippingRecord
 from edge_node.replication.source import LocalSource, Source, find_source
 from edge_node.replication.verify import Verified, verify
-from edge_node.store.databases import DATABASES
+from edge_node.store.places import NAMES
 
 LOCAL = "local"
 LEVELS = {0: "capture", 1: "30 s", 2: "5 min", 3: "1 h", 9: "snapshot"}
@@ -36,7 +35,7 @@ def source_options(command: Any) -> Any:
     """--from, --database, --identity, --node: which copy is spoken of."""
     for option in (
         click.option("--from", "origin", default=LOCAL, show_default=True, help="local, a destination, or a URL."),
-        click.option("--database", type=click.Choice(list(DATABASES)), default="his", show_default=True),
+        click.option("--database", type=click.Choice(NAMES), default="his", show_default=True),
         click.option("--identity", type=click.Path(path_type=Path), help="File with the age identity that opens it."),
         click.option("--node", "node_id", help="Whose copy, where a URL holds several clinics'."),
     ):
@@ -282,6 +281,3 @@ def _identity(config: Config | None, given: Path | None, *, sealed: bool) -> Ide
 def _confirmed(config: Config, origin: str, database: str) -> Confirmed | None:
     record = ShippingRecord(config.node.state_dir / "shipping" / f"{origin}.json")
     return record.copy(f"{folder_name(current_epoch(config.node.state_dir))}/{database}").newest
-
-
-COMMANDS: Sequence[click.Command] = (replica_group,)

@@ -212,6 +212,3 @@ def _department_id(conn: Connection, code: str | None) -> str | None:
             "department-unknown", f"there is no department {code}", context=f"known are {', '.join(known)}", hint=None
         )
     return str(known[code])
-
-
-COMMANDS = (user_group,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from flask import Blueprint, Flask, redirect, request
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from edge_node.his.context import context
@@ -53,6 +54,12 @@ def _ngettext(one: str, many: str, n: int) -> str:
     return catalog(language()).ngettext(one, many, n)
 
 
+def own_language(words: str) -> Markup:
+    """The lang attribute for what people are called: Chinese on an English page, to be read aloud and drawn as such."""
+    foreign = language() != CHINESE and any(char >= "\u2e80" for char in words)
+    return Markup(' lang="zh-Hans"') if foreign else Markup()
+
+
 def local(at_ms: int) -> datetime:
     """A recorded time in the clinic's own time zone (the machine's)."""
     return datetime.fromtimestamp(at_ms / 1000).astimezone()
@@ -92,7 +99,7 @@ def size(size_bytes: float) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Translations, and the filters say, hm, hms, month_day, day, weekday, duration and size."""
+    """Translations, and the filters say, own_language, hm, hms, month_day, day, weekday, duration and size."""
     # Over the catalogs that the command line uses too. Flask-Babel would find out the language anew for each sentence,
     # which took a fifth of a page's time.
     app.jinja_env.add_extension("jinja2.ext.i18n")
@@ -100,6 +107,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.jinja_env.filters.update(
         say=say,
+        own_language=own_language,
         hm=lambda at: f"{local(at):%H:%M}",
         hms=lambda at: f"{local(at):%H:%M:%S}",
         month_day=lambda at: f"{local(at):%m-%d}",

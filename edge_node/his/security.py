@@ -91,30 +91,41 @@ class _User(UserMixin):  # type: ignore[misc]
 
 
 class _Seen:
-    """When sessions were last used: exact in memory, since a full disk must not lock everybody out."""
+    """When sessions were last used, and which have ended: exact in memory, whatever can be written.
+
+    A full disk must neither lock everybody out nor keep a desk open.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._at: dict[str, int] = {}
         self._written: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
 
-    def last(self, session_id: str, stored: int) -> int:
+    def last(self, session_id: str, stored: int) -> int | None:
+        """When it was last used; None when it has ended."""
         with self._lock:
-            return max(self._at.get(session_id, stored), stored)
+            return None if session_id in self._ended else max(self._at.get(session_id, stored), stored)
 
     def touch(self, session_id: str, now: int, *, every_ms: float) -> bool:
         """Note a use; true when the database is to hear of it."""
         with self._lock:
+            if session_id not in self._at:
+                self._forget_old(now)
             self._at[session_id] = now
             due = now - self._written.get(session_id, 0) >= every_ms
             if due:
                 self._written[session_id] = now
             return due
 
-    def forget(self, session_id: str) -> None:
+    def end(self, session_id: str, now: int) -> None:
         with self._lock:
-            self._at.pop(session_id, None)
-            self._written.pop(session_id, None)
+            self._ended[session_id] = now
+
+    def _forget_old(self, now: int) -> None:
+        for times in (self._at, self._written, self._ended):
+            for session_id in [known for known, at in times.items() if now - at > rules.SESSION_MAX_MS]:
+                del times[session_id]
 
 
 def public(view: View) -> View:
@@ -180,8 +191,8 @@ def current_session_id() -> str | None:
 
 
 def end_browser_session(session_id: str) -> None:
-    """Take the session from the browser; ending it in the database is the caller's."""
-    _seen().forget(session_id)
+    """End the session here and take it from the browser; ending it in the database is the caller's."""
+    _seen().end(session_id, context().clock.wall_ms())
     logout_user()
     session.clear()
     g.signed_in = None
@@ -210,7 +221,7 @@ def _load_user(session_id: str) -> _User | None:
         return None
     now = ctx.clock.wall_ms()
     last = _seen().last(session_id, found.last_seen_at)
-    if not rules.session_holds(
+    if last is None or not rules.session_holds(
         created_at=found.created_at, last_seen_at=last, now=now, idle_lock_s=ctx.idle_lock_s
     ):  # fmt: skip
         return None

@@ -19,7 +19,7 @@ from edge_node.services.node_snapshot import snapshot
 from edge_node.services.web_server import listening, make_server
 from edge_node.status import status_reader
 from edge_node.store.connection import sqlite_version
-from edge_node.store.databases import DATABASES, db_path
+from edge_node.store.places import NAMES, db_path
 from edge_node.store.inspect import wal_bytes
 from monitoring.collector import make_registry
 from monitoring.endpoint import metrics_app
@@ -86,7 +86,7 @@ def snapshot_reader(config: Config, clock: Clock) -> Callable[[], NodeSnapshot]:
     state_dir = config.node.state_dir
 
     def read() -> NodeSnapshot:
-        databases = [path for name in DATABASES if (path := db_path(state_dir, name)).exists()]
+        databases = [path for name in NAMES if (path := db_path(state_dir, name)).exists()]
         free = {str(folder): disk_free_bytes(folder) for folder in (state_dir, config.replica.local)}
         return snapshot(
             read_status(),

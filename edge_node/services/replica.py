@@ -29,7 +29,7 @@ from edge_node.replication.sealing import Sealer
 from edge_node.replication.shipper import FIRST_DATABASE, Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
 from edge_node.store.connection import connect_reader
-from edge_node.store.databases import DATABASES, db_path
+from edge_node.store.places import NAMES, db_path
 
 STATUS_EVERY_S = 1.0
 # For file systems without notices; and with them against what was missed, more rarely, since a day has 30,000 files.
@@ -46,7 +46,7 @@ def run(config: Config) -> None:
     Raises StoreError db-missing, ReplicaError (Litestream missing or too old), ServiceError already-running.
     """
     os.umask(0o027)
-    for name in DATABASES:
+    for name in NAMES:
         connect_reader(db_path(config.node.state_dir, name)).close()
     asyncio.run(_Service(config, SystemClock()).run())
 
@@ -82,13 +82,11 @@ class _Service:
     def __init__(self, config: Config, clock: Clock) -> None:
         node = config.node
         self._clock = clock
-        self._databases = [db_path(node.state_dir, name) for name in DATABASES]
+        self._databases = [db_path(node.state_dir, name) for name in NAMES]
         self._wal = db_path(node.state_dir, FIRST_DATABASE).with_name(f"{FIRST_DATABASE}.db-wal")
         self._epoch = epochs.make_epoch(node.state_dir, config.replica.local, epochs.current_epoch(node.state_dir))
         number = self._epoch.number
-        self._replicas = {
-            name: LocalReplica(epochs.replica_path(config.replica.local, number, name)) for name in DATABASES
-        }
+        self._replicas = {name: LocalReplica(epochs.replica_path(config.replica.local, number, name)) for name in NAMES}
         self._supervisor = Supervisor(
             [
                 ReplicatedDb(

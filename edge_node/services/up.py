@@ -23,8 +23,8 @@ from edge_node.base.retry import backoff_s
 # A mistake that only a person can mend: restarting would repeat it (contract, exit codes).
 NOT_RESTARTED = (ExitCode.USAGE, ExitCode.CONFIG, ExitCode.DATA)
 # Writers stop first and share one grace; the replicator gets the rest of the ten seconds that the contract allows.
-WRITERS_GRACE_S = 3.0
-REPLICATOR_GRACE_S = 5.5
+WRITERS_GRACE_S = 2.5
+REPLICATOR_GRACE_S = 7.0
 RESTART_BASE_S, RESTART_CAP_S = 0.25, 5.0
 # A child that ran this long has not failed at starting: its next restart is quick again.
 SETTLED_S = 30.0

@@ -16,6 +16,7 @@ import pytest
 from edge_node.base.errors import ConfigError, ReplicaError, ServiceError
 from edge_node.base.files import file_lock
 from edge_node.replication import ltx, supervisor
+from edge_node.replication.commands import ReplicatedDb
 from edge_node.replication.supervisor import LitestreamState, Patience, Supervisor
 from tests.support import litestreams
 from tests.support.litestreams import soon

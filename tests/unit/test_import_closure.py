@@ -25,7 +25,7 @@ CLOSURES = [  # service, must be absent, why
 
 @pytest.mark.parametrize("service, absent, why", CLOSURES, ids=[row[0].rsplit(".", 1)[1] for row in CLOSURES])
 def test_a_service_draws_in_only_its_own(service: str, absent: tuple[str, ...], why: str) -> None:
-    code = f"import json, sys, {service}; print(json.dumps(sorted(sys.modules)))"
+    code = f"import json, sys, edge_node.cli.main, edge_node.cli.run, {service}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert service in loaded

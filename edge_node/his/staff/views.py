@@ -9,6 +9,8 @@ from dataclasses import replace
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from edge_node.base.errors import StoreError
+from edge_node.base.logs import event
 from edge_node.his import audit, kept, security
 from edge_node.his.context import context, reader, write
 from edge_node.his.errors import PAGES, error_page, kept_form
@@ -162,9 +164,13 @@ def logout() -> Response:
             queries.end_session(conn, session_id, at=now.at)
         _record(conn, who, "signed_out", now)
 
-    write(end)
     if session_id is not None:
         security.end_browser_session(session_id)
+    try:
+        write(end)
+    except StoreError as error:
+        # The desk is locked all the same; the row in the database runs out by itself.
+        event("sign_out_not_written", level="warning", code=error.code, staff=staff.id)
     return redirect(url_for("staff.login"))
 
 

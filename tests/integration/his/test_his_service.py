@@ -126,6 +126,15 @@ class Running:
             self.body = response.read().decode()
             return response
 
+    def seconds_for_a_page(self) -> float:
+        """The quickest of three: a busy test machine may delay one, a server that is held up delays all."""
+        taken = []
+        for _ in range(3):
+            began = time.monotonic()
+            assert self.get("/login").status == 200
+            taken.append(time.monotonic() - began)
+        return min(taken)
+
 
 @contextlib.contextmanager
 def running(home: Path, tls: ssl.SSLContext | None = None) -> Iterator[Running]:
@@ -159,10 +168,8 @@ def test_a_page_takes_less_than_a_second_while_a_hundred_tls_hellos_hang(tmp_pat
         for _ in range(HALF_OPEN):
             half = stack.enter_context(node.connect())
             half.sendall(b"\x16\x03\x01")
-        began = time.monotonic()
+        assert node.seconds_for_a_page() < 1.0
         response = node.get("/login")
-        taken = time.monotonic() - began
-        assert response.status == 200 and taken < 1.0, taken
         assert any(cookie.startswith("__Host-edge=") for cookie in response.headers.get_all("Set-Cookie") or [])
 
 
@@ -175,9 +182,7 @@ def test_slow_senders_hold_no_thread(tmp_path: Path) -> None:
                          b"Content-Type: application/x-www-form-urlencoded\r\n\r\ncode=")  # fmt: skip
             slow = stack.enter_context(node.connect())
             slow.sendall(b"GET /login HTTP/1.1\r\nHost: local")
-        began = time.monotonic()
-        assert node.get("/login").status == 200
-        assert time.monotonic() - began < 1.0
+        assert node.seconds_for_a_page() < 1.0
 
 
 def test_slow_readers_hold_no_thread(tmp_path: Path) -> None:
@@ -186,9 +191,7 @@ def test_slow_readers_hold_no_thread(tmp_path: Path) -> None:
             greedy = stack.enter_context(node.connect())
             greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             greedy.sendall(b"GET /static/app.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 8)
-        began = time.monotonic()
-        assert node.get("/login").status == 200
-        assert time.monotonic() - began < 1.0
+        assert node.seconds_for_a_page() < 1.0
 
 
 def test_it_stops_within_five_seconds_though_clients_hang(tmp_path: Path) -> None:
@@ -256,6 +259,7 @@ def test_the_certificates_end_is_told_to_the_monitor(tmp_path: Path) -> None:
     home = a_home(tmp_path / "node", his=TLS)
     with running(home, a_certificate(home)):
         status = until(lambda: read_status(home / "run", "his"))
+    assert status is not None
     told = status.state["certificate"]
     days = (told["not_after"] - SystemClock().wall_ms()) / 86_400_000
     assert told["name"] == "his-cert" and 395 < days < 397
@@ -289,10 +293,10 @@ def test_as_a_process_it_takes_a_socket_from_its_supervisor_and_ends_on_sigterm(
 
 
 def test_what_is_remembered_is_read_again_after_its_time() -> None:
-    clock, reads = FakeClock(), []
-    read = remembered(lambda: reads.append(1) or len(reads), clock, for_s=0.5)
-    values = []
+    clock, values = FakeClock(), iter(range(100))
+    read = remembered(lambda: next(values), clock, for_s=0.5)
+    seen = []
     for _ in range(5):
-        values.append(read())
+        seen.append(read())
         clock.advance(0.3)
-    assert values == [1, 1, 2, 2, 3]
+    assert seen == [0, 0, 1, 1, 2]

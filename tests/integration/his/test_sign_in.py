@@ -158,6 +158,19 @@ def test_locking_the_desk_ends_the_session_for_the_cookie_too(his: His) -> None:
     assert actions(his) == ["signed_in", "signed_out"]
 
 
+def test_the_desk_locks_though_nothing_can_be_written(his: His, capsys: pytest.CaptureFixture[str]) -> None:
+    his.sign_in("gu")
+    cookie = his.client.get_cookie("edge")
+    token = his.csrf(his.client, "/password")
+    his.context.writer.close()
+    assert cookie is not None and his.client.get("/console").status_code == 200, "reading goes on"
+    assert his.client.post("/logout", data={"csrf_token": token}).location == "/login"
+    thief = his.browser()
+    thief.set_cookie("edge", cookie.value)
+    assert thief.get("/console").status_code == 302
+    assert "sign_out_not_written" in capsys.readouterr().err
+
+
 def test_the_sign_in_page_does_not_know_who_was_here(his: His) -> None:
     his.sign_in("gu")
     his.post(his.client, "/logout")
@@ -173,6 +186,14 @@ def test_an_idle_session_ends_and_one_in_use_does_not(his: His) -> None:
         assert is_in(his)
     his.clock.advance(15 * MINUTE + 1)
     assert not is_in(his)
+
+
+def test_a_session_in_use_holds_though_nothing_can_be_written(his: His) -> None:
+    his.sign_in("gu")
+    his.context.writer.close()
+    for _ in range(4):
+        his.clock.advance(14 * MINUTE)
+        assert is_in(his)
 
 
 def test_the_page_asking_for_the_posture_keeps_no_session_alive(his: His) -> None:

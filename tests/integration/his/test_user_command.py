@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from edge_node.base.errors import ConfigError, StoreError, UsageError
 from edge_node.cli.main import Where, cli
-from edge_node.cli.user import COMMANDS
 from edge_node.his import audit
 from edge_node.his.staff import queries
 from edge_node.his.staff.model import Role
@@ -31,8 +30,6 @@ def his(tmp_path: Path) -> Iterator[His]:
 
 def user(his: His, *arguments: str) -> Result:
     home = his.context.db_path.parents[1]
-    for command in COMMANDS:
-        cli.add_command(command)
     return CliRunner().invoke(cli, ["user", *arguments, "--home", str(home)], obj=Where())
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_node.base.errors import ConfigError, UsageError
-from edge_node.cli.config import COMMANDS
+from edge_node.cli.config import config_group
 from edge_node.cli.main import Where
 from edge_node.config.load import load
 
@@ -17,8 +17,7 @@ SMALL = '[node]\nid = "clinic-0042"\nname = "西城门诊部"\n\n[replica]\nplai
 
 
 def _run(*arguments: str | Path) -> Result:
-    (group,) = COMMANDS
-    return CliRunner().invoke(group, [str(each) for each in arguments], obj=Where())
+    return CliRunner().invoke(config_group, [str(each) for each in arguments], obj=Where())
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_a_translation_has_the_places_of_its_sentence() -> None:
         if message.id:
             english = message.id[-1] if isinstance(message.id, tuple) else message.id
             chinese = message.string[-1] if isinstance(message.string, tuple) else message.string
-            if _places(english) != _places(str(chinese)):
+            if _places(str(english)) != _places(str(chinese)):
                 wrong.append((english, chinese))
     assert wrong == []
 

@@ -9,6 +9,8 @@ import pytest
 from edge_node.replication.destination import RemoteObject, object_key, parse_object
 from edge_node.replication.ltx import LtxFile
 from edge_node.replication.restore import Restored, Stretch, plan, points
+from edge_node.store.databases import DATABASES
+from edge_node.store.places import NAMES
 
 
 def ltx(level: int, first: int, last: int) -> LtxFile:
@@ -80,3 +82,7 @@ def test_objects_and_files(key: str, file: LtxFile | None) -> None:
     assert parse_object(RemoteObject(key=key, size_bytes=7, time_ms=0)) == file
     if file is not None:
         assert object_key("c/e0001/his", file, ".age" if key.endswith(".age") else "") == key
+
+
+def test_every_database_is_replicated() -> None:
+    assert tuple(DATABASES) == NAMES

@@ -10,9 +10,10 @@ import pytest
 from edge_node import __version__, status
 from edge_node.base.files import ServiceStatus
 from edge_node.base.instruments import Counter, Histogram
+from edge_node.replication.destination import CopyState
 from edge_node.services.node_snapshot import snapshot
 from edge_node.status import judge
-from monitoring.families import MODES
+from monitoring.families import DESTINATION_STATES, MODES
 from monitoring.snapshot import Destination, NodeSnapshot, Value
 
 
@@ -163,6 +164,7 @@ def test_a_time_that_is_none_counts_as_never() -> None:
     assert taken(his={}, written_at="yesterday").service_written_at["his"] is None
 
 
-def test_the_metrics_know_every_mode_of_the_node() -> None:
-    """monitoring may not import us, so the closed set stands twice."""
+def test_the_metrics_know_every_mode_and_every_state() -> None:
+    """monitoring may not import us, so the closed sets stand twice."""
     assert set(MODES) == set(status.Mode)
+    assert set(DESTINATION_STATES) == set(CopyState)

@@ -1,8 +1,7 @@
-"""The node itself: init, up, run, status, doctor."""
+"""`edge-node up`: all services in the foreground, for one machine without systemd and for trying the node."""
 
 from __future__ import annotations
 
-import importlib
 import socket
 
 import click
@@ -11,39 +10,14 @@ from edge_node import __version__
 from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ServiceError
 from edge_node.base.files import file_lock
-from edge_node.base.process import die_with_parent
-from edge_node.cli.doctor import doctor
-from edge_node.cli.init import TRAINING_ID, TRAINING_NAME, FirstStart, first_start, init, tell
+from edge_node.cli import init
 from edge_node.cli.main import Where, run_as_owner, where_options
 from edge_node.cli.output import answer, talk
-from edge_node.cli.status import status
+from edge_node.cli.run import listening
 from edge_node.config.schema import Config
-from edge_node.config.values import Endpoint, parse_endpoint
-from edge_node.status import SERVICES, NodeStatus, ServiceState, status_reader
-from edge_node.store.databases import DATABASES, db_path
-
-
-@click.command()
-@click.argument("service", type=click.Choice(SERVICES))
-@click.option("--listen", help="Address and port instead of the configured ones (his and monitor).")
-@where_options
-@click.pass_obj
-def run(where: Where, service: str, listen: str | None) -> None:
-    """One service in the foreground, as its unit starts it."""
-    die_with_parent()
-    config = where.load()
-    run_as_owner(config)
-    if listen:
-        config = listening(config, service, listen)
-    importlib.import_module(f"edge_node.services.{service}").run(config)
-
-
-def listening(config: Config, service: str, listen: str) -> Config:
-    """The configuration with another address for `his` or `monitor`."""
-    if service not in ("his", "monitor"):
-        raise click.UsageError(f"{service} listens nowhere")
-    section = getattr(config, service).model_copy(update={"listen": parse_endpoint(listen)})
-    return config.model_copy(update={service: section})
+from edge_node.config.values import Endpoint
+from edge_node.status import NodeStatus, ServiceState, status_reader
+from edge_node.store.places import NAMES, db_path
 
 
 @click.command()
@@ -66,7 +40,7 @@ def up(where: Where, port: int | None) -> None:
                 _refuse_taken_port(endpoint)
             answer(f"edge-node {__version__}   {config.node.name}   {config.node.state_dir}")
             if first is not None:
-                tell(first)
+                init.tell(first)
             common = where.arguments()
             clock = SystemClock()
             read = status_reader(config, clock)
@@ -90,16 +64,16 @@ def up(where: Where, port: int | None) -> None:
         ) from None
 
 
-def _first_start_if_none(where: Where) -> FirstStart | None:
+def _first_start_if_none(where: Where) -> init.FirstStart | None:
     if where.config is not None or where.home is None:
         return None
     home = where.home.resolve()
-    if (home / "edge-node.toml").exists() and all(db_path(home, name).exists() for name in DATABASES):
+    if (home / "edge-node.toml").exists() and all(db_path(home, name).exists() for name in NAMES):
         return None
     if (home / "edge-node.toml").exists() and any((home / "replica").glob("e*")):
         return None  # lost databases of a clinic that ran: the services refuse and say what to do
     talk(f"first start: making a training clinic in {home}")
-    return first_start(home, node_id=TRAINING_ID, name=TRAINING_NAME, admin="admin", training=True)
+    return init.first_start(home, node_id=init.TRAINING_ID, name=init.TRAINING_NAME, admin="admin", training=True)
 
 
 def _refuse_taken_port(endpoint: Endpoint) -> None:
@@ -133,6 +107,3 @@ def _tell_ready(config: Config, where: Where) -> None:
     )
     answer("\n".join(f"  {name:<10}{value}" for name, value in rows))
     answer("ready; Ctrl-C stops everything")
-
-
-COMMANDS = (init, up, run, status, doctor)
