@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
@@ -112,12 +112,17 @@ def _record(conn: Connection, who: audit.Who, action: str, now: audit.Moment) ->
 
 def _onward(staff: Staff) -> str | Response:
     """Where a sign-in leads: to the new password, to the form that was waiting, to the page asked for, or home."""
+    waiting = _waiting()
     if staff.must_change:
-        return redirect(url_for("staff.password"))
-    waiting = kept.load(request.form.get(kept.FIELD, ""))
+        return redirect(url_for("staff.password")) if waiting is None else _password_form(waiting=waiting)
     if waiting is not None:
         return render_template("staff/continue.html", kept=waiting, signed_in_now=True)
     return redirect(local_path(request.form.get("next")) or security.home())
+
+
+def _waiting() -> KeptForm | None:
+    """The form that waits inside this one."""
+    return kept.load(request.form.get(kept.FIELD, ""))
 
 
 def sign_in_again() -> tuple[str, int]:
@@ -132,7 +137,7 @@ def _again(problems: list[FieldProblem], status: int, *, beside: bool = True) ->
         problems=problems,
         errors=by_field(problems) if beside else {},
         next_page=local_path(request.form.get("next")),
-        waiting=kept.load(request.form.get(kept.FIELD, "")),
+        waiting=_waiting(),
     )
     return page, status
 
@@ -170,7 +175,7 @@ def logout() -> Response:
         write(end)
     except StoreError as error:
         # The desk is locked all the same; the row in the database runs out by itself.
-        event("sign_out_not_written", level="warning", code=error.code, staff=staff.id)
+        event("sign_out_not_written", level="warning", code=error.code, staff=who.staff_id)
     return redirect(url_for("staff.login"))
 
 
@@ -179,7 +184,8 @@ def password() -> Page | tuple[str, int, dict[str, str]]:
     """Choose a new password; all other sessions of the person end."""
     staff = current_staff()
     if request.method == "GET":
-        return render_template("staff/password.html", problems=[], errors={}, done="done" in request.args)
+        return _password_form()
+    waiting = _waiting()
     typed = parse_new_password(request.form, code=staff.code)
     if isinstance(typed, list):
         return _password_again(typed)
@@ -200,8 +206,16 @@ def password() -> Page | tuple[str, int, dict[str, str]]:
         _record(conn, who, "password_changed", now)
 
     write(change)
+    if waiting is not None:
+        return render_template("staff/continue.html", kept=waiting, signed_in_now=True)
     return redirect(security.home() if staff.must_change else url_for("staff.password", done=1))
 
 
 def _password_again(problems: list[FieldProblem]) -> tuple[str, int]:
-    return render_template("staff/password.html", problems=problems, errors=by_field(problems), done=False), 422
+    return _password_form(problems, waiting=_waiting()), 422
+
+
+def _password_form(problems: Sequence[FieldProblem] = (), *, waiting: KeptForm | None = None) -> str:
+    return render_template(
+        "staff/password.html", problems=problems, errors=by_field(problems), done="done" in request.args, waiting=waiting
+    )  # fmt: skip

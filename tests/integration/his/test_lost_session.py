@@ -14,7 +14,7 @@ from edge_node.his import request_key
 from edge_node.his.context import context, write
 from edge_node.his.security import require
 from edge_node.his.staff.model import Role
-from tests.support.his import His, a_his, hidden_fields
+from tests.support.his import PASSWORD, His, a_his, hidden_fields
 
 TYPED = "5 天前受凉后咳嗽，<b>初为干咳</b>，“夜间重”\n第二行 & more"
 
@@ -114,8 +114,14 @@ def test_a_page_that_was_only_asked_for_is_asked_for_again(his: His) -> None:
     assert his.client.get("/password?x=1").location == "/login?next=/password?x%3D1"
 
 
-def test_a_form_of_before_a_first_password_waits_behind_the_new_one(his: His) -> None:
+def test_a_form_waits_behind_a_first_password_too(his: His) -> None:
     his.add_staff("new", Role.DOCTOR, must_change=True)
     page, _ = lose_the_session(his)
     his.sign_in("new", kept=hidden_fields(page)["kept"])
-    assert his.last.location == "/password"
+    assert "Choose one that only you know" in his.last.text
+    fields = {"password": PASSWORD, "new_password": "three new words", "new_password_again": "mistyped"}
+    refused = his.post(his.client, "/password", **fields, kept=hidden_fields(his.last.text)["kept"])
+    assert refused.status_code == 422
+    fields["new_password_again"] = "three new words"
+    done = his.post(his.client, "/password", **fields, kept=hidden_fields(refused.text)["kept"])
+    assert "is this still right?" in done.text and "第二行 &amp; more" in done.text
