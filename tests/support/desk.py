@@ -36,6 +36,12 @@ class Desk:
     _csrf: str = ""
     _department: str = ""
 
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
 

@@ -36,8 +36,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @needs_root
 @pytest.mark.timeout(180)
 def test_a_full_disk_is_said_and_nothing_is_lost(small_disk: Path) -> None:
-    with running_node(small_disk / "node") as node:
-        desk = Desk(node.url)
+    with running_node(small_disk / "node") as node, Desk(node.url) as desk:
         desk.sign_in("zhoumin", node.passwords()["zhoumin"])
         answered = [desk.register(f"满盘前{number}", phone_number(number)) for number in range(20)]
         assert {answer.status for answer in answered} == {302}

@@ -39,8 +39,6 @@ class IdType(StrEnum):
     NONE = "none"
 
 
-# The kinds whose number has a check character, a birth date and a sex.
-NUMBERED_BY_GB_11643 = (IdType.RESIDENT, IdType.HKMT_RESIDENCE, IdType.FOREIGN_RESIDENT)
 # Before this nobody who can still be a patient was born; an earlier year is a slip.
 EARLIEST_BIRTH = date(1850, 1, 1)
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)

@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from edge_node.his import audit, request_key
+from edge_node.his.patients import queries
 from edge_node.his.staff.model import Role
 from tests.support.his import His, a_his, hidden_fields
 from tests.support.people import a_registration, an_id_number, departments
@@ -204,9 +205,9 @@ def test_visits_are_listed(his: His) -> None:
     patient_id = made(create(his))
     assert "No visit yet" in his.client.get(f"/patients/{patient_id}").text
     staff = his.conn.execute("SELECT id FROM staff WHERE code = 'zhoumin'").fetchone()[0]
-    from edge_node.his.patients import queries
-
-    his.write(lambda conn: a_registration(conn, queries.get(conn, patient_id), by=staff))  # type: ignore[arg-type]
+    patient = queries.get(his.conn, patient_id)
+    assert patient is not None
+    his.write(lambda conn: a_registration(conn, patient, by=staff))
     page = his.client.get(f"/patients/{patient_id}").text
     assert "1 visit" in page
     assert "Internal medicine" in page

@@ -19,7 +19,6 @@ from edge_node.store.databases import DATABASES
 from edge_node.store.migrate import create_database
 from tests.support.people import (
     AT,
-    DAY,
     a_doctor,
     a_patient,
     a_registrar,
@@ -230,9 +229,3 @@ def test_fast_enough_with_many(conn: Connection) -> None:
     for sql in plans:
         details = [row["detail"] for row in conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
         assert not any(detail.startswith("SCAN patient") for detail in details), (sql, details)
-
-
-def test_day_of_the_support_is_the_day_of_its_time() -> None:
-    from edge_node.his.language import local
-
-    assert local(AT).date() == DAY

@@ -11,6 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from edge_node.his import request_key
+from edge_node.his.reception import queries
 from edge_node.his.reception.rules import Status
 from edge_node.his.staff.model import Role
 from tests.support.his import His, a_his, hidden_fields
@@ -59,8 +60,6 @@ def known_form(his: His, patient_id: str) -> dict[str, str]:
 
 
 def moved(his: His, registration_id: str, *statuses: Status) -> None:
-    from edge_node.his.reception import queries
-
     for status in statuses:
         assert his.write(lambda conn, to=status: queries.set_status(conn, registration_id, to))
 
