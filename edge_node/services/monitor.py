@@ -19,8 +19,8 @@ from edge_node.services.node_snapshot import snapshot
 from edge_node.services.web_server import listening, make_server
 from edge_node.status import status_reader
 from edge_node.store.connection import sqlite_version
-from edge_node.store.places import NAMES, db_path
 from edge_node.store.inspect import wal_bytes
+from edge_node.store.places import NAMES, db_path
 from monitoring.collector import make_registry
 from monitoring.endpoint import metrics_app
 from monitoring.snapshot import NodeSnapshot

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +27,17 @@ needs = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A folder that an ordinary user can reach; pytest's own are closed to others, again with every session."""
+    with tempfile.TemporaryDirectory(prefix="edge-node-clone-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @needs
 @pytest.mark.timeout(300)
-def test_make_run_on_a_fresh_clone(tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = tmp_path_factory.mktemp("clone")
-    for folder in (base, base.parent, base.parent.parent):
-        folder.chmod(0o755)
+def test_make_run_on_a_fresh_clone(base: Path) -> None:
     clone, log_path, port = base / "edge-node", base / "run.log", free_port()
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", str(base)], check=True)

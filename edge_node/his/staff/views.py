@@ -216,6 +216,5 @@ def _password_again(problems: list[FieldProblem]) -> tuple[str, int]:
 
 
 def _password_form(problems: Sequence[FieldProblem] = (), *, waiting: KeptForm | None = None) -> str:
-    return render_template(
-        "staff/password.html", problems=problems, errors=by_field(problems), done="done" in request.args, waiting=waiting
-    )  # fmt: skip
+    errors, done = by_field(problems), "done" in request.args
+    return render_template("staff/password.html", problems=problems, errors=errors, done=done, waiting=waiting)

@@ -1,34 +1,21 @@
-"""The doctor's pages through a browser's client: from the queue to the signed note, and what must not happen."""
+"""The doctor's pages through a browser's client: the queue, the note while it is written, and who may see it."""
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from edge_node.base.clock import ClockState
-from edge_node.his import audit, request_key
+from edge_node.his import request_key
 from edge_node.his.encounters import queries, versions
-from edge_node.his.encounters.note import Diagnosis, Note, to_json
-from edge_node.status import Mode
-from tests.support.encounters import BRONCHITIS, NOTE, Clinic
-from tests.support.his import a_his, a_node_status
-
-TYPED = {
-    "complaint": "cough for 5 days",
-    "history": "Dry at first, yellow since 3 days.",
-    "temperature": "３７.６",
-    "blood_pressure": "138-86",
-    "diagnosis": "J20.900|急性支气管炎",
-}
+from edge_node.his.encounters.note import to_json
+from tests.support.doctor_pages import TYPED, actions, get, newest, post, words
+from tests.support.encounters import NOTE, Clinic
+from tests.support.his import a_his
 
 
 @pytest.fixture
@@ -37,31 +24,6 @@ def clinic(tmp_path: Path) -> Iterator[Clinic]:
         clinic = Clinic(his)
         his.sign_in("shen")
         yield clinic
-
-
-def words(answer: TestResponse) -> str:
-    """What a person reads on a page."""
-    main = answer.text[answer.text.index("<main") :]
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", main))).strip()
-
-
-def post(clinic: Clinic, encounter_id: str, *, client: FlaskClient | None = None, **fields: Any) -> TestResponse:
-    form = {"revision": "0", "version": "1", "action": "save", **fields}
-    return clinic.his.post(client or clinic.his.client, f"/encounters/{encounter_id}", **form)
-
-
-def get(clinic: Clinic, path: str) -> TestResponse:
-    return clinic.his.client.get(path, follow_redirects=True)
-
-
-def newest(clinic: Clinic, encounter_id: str) -> Note:
-    draft = versions.newest_draft(clinic.his.conn, encounter_id)
-    return draft.note if draft else Note()
-
-
-def actions(clinic: Clinic) -> list[str]:
-    rows = clinic.his.conn.execute("SELECT action FROM audit_log WHERE object LIKE 'encounter:%' ORDER BY seq")
-    return [row["action"] for row in rows]
 
 
 # The queue.
@@ -152,7 +114,8 @@ def test_what_is_typed_is_text_and_nothing_else(clinic: Clinic) -> None:
     encounter_id = clinic.begun()
     evil = '</textarea><script>alert(1)</script>" onfocus=x'
     for field in ("complaint", "history", "temperature", "diagnosis", "dx"):
-        post(clinic, encounter_id, revision=str(len(versions.drafts(clinic.his.conn, encounter_id))), **{field: evil})
+        typed: dict[str, Any] = {field: evil, "revision": str(len(versions.drafts(clinic.his.conn, encounter_id)))}
+        post(clinic, encounter_id, **typed)
     for path in (f"/encounters/{encounter_id}?dx=<script>", f"/encounters/{encounter_id}/versions"):
         page = get(clinic, path)
         assert page.status_code == 200
@@ -238,240 +201,6 @@ def test_a_draft_that_is_too_long_is_given_back_whole(clinic: Clinic) -> None:
     assert "10001 characters are more than can be kept" in words(answer)
     assert "x" * 10_001 in answer.text
     assert versions.drafts(clinic.his.conn, encounter_id) == []
-
-
-# The signature.
-
-
-def test_a_note_is_signed(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    answer = post(clinic, encounter_id, **TYPED | {"action": "sign"})
-    page = words(get(clinic, answer.location))
-    assert answer.location == f"/encounters/{encounter_id}"
-    for shown in (
-        "Signed",
-        "Version 1",
-        "沈立群",
-        "cough for 5 days",
-        "37.6 ℃",
-        "138/86 mmHg",
-        "急性支气管炎",
-        "J20.900",
-    ):
-        assert shown in page
-    (version,) = versions.versions(clinic.his.conn, encounter_id)
-    assert (version.author_id, version.clock_state, version.mode) == (clinic.staff["shen"], "synced", "online")
-    assert actions(clinic) == ["note_signed", "viewed"]
-    assert audit.verify(clinic.his.conn) is None
-
-
-def test_the_sign_button_is_held_with_its_reasons_beside_it(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    page = get(clinic, f"/encounters/{encounter_id}")
-    held = re.search(r"<button[^>]*btn--held[^>]*>", page.text)
-    assert held is not None
-    assert 'aria-disabled="true"' in held[0] and 'aria-describedby="still"' in held[0]
-    assert "disabled" not in held[0].replace("aria-disabled", ""), "it can be focused and pressed"
-    assert "Cannot be signed yet: The complaint is missing ; A diagnosis is missing" in words(page)
-    assert re.search(r'id="still">.*?<a href="#complaint">.*?<a href="#dx">', page.text, re.DOTALL)
-    post(clinic, encounter_id, **TYPED)
-    assert "btn--held" not in get(clinic, f"/encounters/{encounter_id}").text
-
-
-def test_pressing_the_held_button_with_everything_typed_signs(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    assert post(clinic, encounter_id, **TYPED | {"action": "sign"}).status_code == 302
-    assert len(versions.versions(clinic.his.conn, encounter_id)) == 1
-
-
-@pytest.mark.parametrize(
-    "changes, field, sentence",
-    [
-        pytest.param({"complaint": ""}, "complaint", "The complaint is missing", id="no-complaint"),
-        pytest.param({"diagnosis": ""}, "dx", "A diagnosis is missing", id="no-diagnosis"),
-        pytest.param({"temperature": "376"}, "temperature", "25 to 45, such as 37.6", id="a-lost-point"),
-        pytest.param({"dx": "gxy"}, "dx", '"gxy" is typed, but not added to the list', id="a-diagnosis-half-typed"),
-    ],
-)
-def test_what_cannot_be_signed_comes_back_as_typed(
-    clinic: Clinic, changes: dict[str, str], field: str, sentence: str
-) -> None:
-    encounter_id = clinic.begun()
-    typed = TYPED | changes
-    answer = post(clinic, encounter_id, **typed | {"action": "sign"})
-    assert answer.status_code == 422
-    assert f'<a href="#{field}">' in answer.text
-    assert f'id="{field}"' in answer.text
-    assert sentence in words(answer)
-    assert typed["history"] in answer.text
-    assert answer.text.count('aria-invalid="true"') == 1
-    assert re.search(r"<title>\(1\)", answer.text)
-    assert versions.versions(clinic.his.conn, encounter_id) == []
-
-
-def test_a_double_click_signs_once(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    first, second = (post(clinic, encounter_id, **TYPED | {"action": "sign"}) for _ in range(2))
-    assert (first.status_code, first.location) == (second.status_code, second.location)
-    assert len(versions.versions(clinic.his.conn, encounter_id)) == 1
-
-
-@pytest.mark.parametrize("state", list(ClockState))
-def test_the_signature_carries_the_clock_and_the_mode(clinic: Clinic, state: ClockState) -> None:
-    clinic.his.status = a_node_status(clock=state, mode=Mode.OFFLINE)
-    encounter_id = clinic.begun()
-    warned = "The clock of this node cannot be right." in words(get(clinic, f"/encounters/{encounter_id}"))
-    assert warned is (state is ClockState.SUSPECT)
-    post(clinic, encounter_id, **TYPED | {"action": "sign"})
-    (version,) = versions.versions(clinic.his.conn, encounter_id)
-    assert (version.clock_state, version.mode) == (state, "offline")
-    assert ("clock suspect" in words(get(clinic, f"/encounters/{encounter_id}"))) is (state is ClockState.SUSPECT)
-
-
-def test_an_amendment_needs_a_change_and_its_reason(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    post(clinic, encounter_id, **TYPED | {"action": "sign"})
-    form = get(clinic, f"/encounters/{encounter_id}?amend=1")
-    assert "Version 1 of 沈立群" in words(form)
-    assert "Cannot be signed yet: Say why the signed note is changed" in words(form)
-    unchanged = post(clinic, encounter_id, **TYPED | {"action": "sign", "revision": "1", "version": "2"})
-    assert unchanged.status_code == 422
-    assert "Say why the signed note is changed" in words(unchanged)
-    assert "Nothing differs from the signed version" in words(unchanged)
-    post(
-        clinic, encounter_id,
-        **TYPED
-        | {"action": "sign", "revision": "1", "version": "2", "complaint": "cough for 6 days", "reason": "misheard"},
-    )  # fmt: skip
-    page = words(get(clinic, f"/encounters/{encounter_id}"))
-    assert "Version 2" in page and "misheard" in page and "cough for 6 days" in page
-    trace = words(get(clinic, f"/encounters/{encounter_id}/versions?revision=2"))
-    assert "cough for 5 6 days" in trace, "both are readable, one struck and one marked"
-
-
-def test_a_begun_amendment_keeps_its_reason_and_is_announced(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    post(clinic, encounter_id, **TYPED | {"action": "sign"})
-    answer = post(clinic, encounter_id, **TYPED | {"revision": "1", "complaint": "changed", "reason": "half a reason"})
-    assert answer.location == f"/encounters/{encounter_id}?amend=1"
-    assert 'value="half a reason"' in get(clinic, answer.location).text
-    page = words(get(clinic, f"/encounters/{encounter_id}"))
-    assert "A change of this note is begun and not signed." in page
-    assert "cough for 5 days" in page, "what counts is the signed version"
-
-
-def test_a_note_that_is_not_what_was_signed_is_said_to_be(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    post(clinic, encounter_id, **TYPED | {"action": "sign"})
-
-    def tamper(conn: versions.Connection) -> None:
-        conn.execute("DROP TRIGGER note_version_kept")
-        conn.execute("UPDATE note_version SET body = replace(body, '5 days', '9 days')")
-
-    clinic.his.write(tamper)
-    assert "Version 1 of this note is not what was signed." in words(get(clinic, f"/encounters/{encounter_id}"))
-
-
-# Two people at one note.
-
-
-@pytest.fixture
-def overtaken(clinic: Clinic) -> tuple[str, TestResponse]:
-    """An encounter whose draft guo changed while shen had it open, and the page that shen gets."""
-    encounter_id = clinic.begun()
-    post(clinic, encounter_id, **TYPED)
-    guo = clinic.his.sign_in("guo", client=clinic.his.browser())
-    theirs = TYPED | {
-        "history": "Dry at first, yellow since 3 days. Hay fever.",
-        "diagnosis": ["J20.900|急性支气管炎", "M10.900|痛风"],
-    }
-    assert post(clinic, encounter_id, client=guo, **theirs | {"revision": "1"}).status_code == 302
-    mine = TYPED | {"history": "Dry at first, yellow since 3 days, worse at night.", "pulse": "88"}
-    return encounter_id, post(clinic, encounter_id, **mine | {"revision": "1"})
-
-
-def hidden(page: str, name: str) -> str:
-    found = re.search(rf'name="{name}" value="([^"]*)"', page)
-    assert found, name
-    return html.unescape(found[1])
-
-
-def test_both_sides_are_shown_and_put_together(clinic: Clinic, overtaken: tuple[str, TestResponse]) -> None:
-    encounter_id, answer = overtaken
-    assert answer.status_code == 409
-    page = words(answer)
-    assert "郭宁 saved draft 2 at" in page
-    assert re.search(r"<ins>[^<]*Hay fever[^<]*</ins>", answer.text)
-    assert re.search(r"<ins>[^<]*worse at night[^<]*</ins>", answer.text)
-    assert "Dry at first, yellow since 3 days, worse at night. Hay fever.</textarea>" in answer.text
-    assert 'value="M10.900|痛风" checked' in answer.text
-    assert [draft.revision for draft in versions.drafts(clinic.his.conn, encounter_id)] == [2, 1], "nothing is written"
-
-
-@pytest.mark.parametrize(
-    "action, history, pulse, gout",
-    [
-        pytest.param("merged", "together", "88", True, id="merged"),
-        pytest.param("mine", "Dry at first, yellow since 3 days, worse at night.", "88", False, id="mine"),
-        pytest.param("saved", "Dry at first, yellow since 3 days. Hay fever.", "", True, id="saved"),
-    ],
-)
-def test_three_ways_out(
-    clinic: Clinic, overtaken: tuple[str, TestResponse], action: str, history: str, pulse: str, gout: bool
-) -> None:
-    encounter_id, page = overtaken
-    fields = {name: hidden(page.text, name) for name in ("revision", "based_on", "mine", "complaint", "temperature")}
-    answer = clinic.his.post(
-        clinic.his.client, f"/encounters/{encounter_id}/settle",
-        **fields, action=action, history="together", pulse="88", diagnosis=["J20.900|急性支气管炎", "M10.900|痛风"],
-    )  # fmt: skip
-    assert (answer.status_code, answer.location) == (302, f"/encounters/{encounter_id}")
-    note = newest(clinic, encounter_id)
-    assert (note.history, note.pulse, Diagnosis(code="M10.900", name="痛风") in note.diagnoses) == (
-        history,
-        pulse,
-        gout,
-    )
-    everything = [draft.note.history for draft in versions.drafts(clinic.his.conn, encounter_id)]
-    assert "Dry at first, yellow since 3 days. Hay fever." in everything
-    assert "Dry at first, yellow since 3 days, worse at night." in everything
-    assert actions(clinic)[-1] == "note_conflict_settled"
-
-
-def test_a_third_save_shows_the_conflict_again(clinic: Clinic, overtaken: tuple[str, TestResponse]) -> None:
-    encounter_id, page = overtaken
-    clinic.save(encounter_id, replace(NOTE, history="third"), based_on=2, doctor="guo")
-    fields = {name: hidden(page.text, name) for name in ("revision", "based_on", "mine")}
-    answer = clinic.his.post(
-        clinic.his.client, f"/encounters/{encounter_id}/settle", **fields, action="mine", complaint="x"
-    )
-    assert answer.status_code == 409
-    assert "worse at night" in answer.text and "third" in answer.text
-
-
-def test_a_signature_does_not_pass_over_somebody_elses_save(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    clinic.save(encounter_id, NOTE, based_on=0, doctor="guo")
-    assert post(clinic, encounter_id, **TYPED | {"action": "sign"}).status_code == 409
-    assert versions.versions(clinic.his.conn, encounter_id) == []
-
-
-def test_somebody_else_signed_meanwhile(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    clinic.sign(encounter_id, NOTE, doctor="guo")
-    answer = post(clinic, encounter_id, **TYPED | {"action": "save"})
-    assert answer.status_code == 409
-    fields = {name: hidden(answer.text, name) for name in ("revision", "based_on", "mine")}
-    settled = clinic.his.post(clinic.his.client, f"/encounters/{encounter_id}/settle", **fields, action="mine")
-    assert settled.location == f"/encounters/{encounter_id}?amend=1", "what is written now is an amendment"
-
-
-def test_the_same_words_from_two_people_are_no_conflict(clinic: Clinic) -> None:
-    encounter_id = clinic.begun()
-    note = Note(complaint="cough", diagnoses=(BRONCHITIS,))
-    clinic.save(encounter_id, note, based_on=0, doctor="guo")
-    answer = post(clinic, encounter_id, complaint="cough", diagnosis="J20.900|急性支气管炎")
-    assert answer.status_code == 302
 
 
 # Who may, and what is no page.

@@ -265,29 +265,25 @@ def test_the_certificates_end_is_told_to_the_monitor(tmp_path: Path) -> None:
     assert told["name"] == "his-cert" and 395 < days < 397
 
 
+def answers(port: int) -> bool:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=40)) as connection:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+
+
 def test_as_a_process_it_takes_a_socket_from_its_supervisor_and_ends_on_sigterm(tmp_path: Path) -> None:
     home = a_home(tmp_path / "node")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # systemd's convention: descriptor 3, and the pid that it is meant for.
         script = f"export LISTEN_PID=$$ LISTEN_FDS=1; exec {sys.executable} -m edge_node run his --home {home}"
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec 3<&{listener.fileno()}; {script}"], pass_fds=[listener.fileno()],
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        try:
-            port = listener.getsockname()[1]
-
-            def answers() -> bool:
-                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-                    connection.request("GET", "/healthz")
-                    return connection.getresponse().status == 200
-
-            assert answers(), "who comes early waits in the socket"
-            process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=5)
-        finally:
-            process.kill()
-            process.wait()
+        argv = ["bash", "-c", f"exec 3<&{listener.fileno()}; {script}"]
+        with subprocess.Popen(argv, pass_fds=[listener.fileno()], stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert answers(listener.getsockname()[1]), "who comes early waits in the socket"
+                process.send_signal(signal.SIGTERM)
+                _, log = process.communicate(timeout=15)
+            finally:
+                process.kill()
     assert process.returncode == 0, log
     assert "his_started" in log and "his_stopped" in log and "Traceback" not in log
 

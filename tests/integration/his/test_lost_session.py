@@ -115,9 +115,9 @@ def test_a_page_that_was_only_asked_for_is_asked_for_again(his: His) -> None:
 
 
 def test_a_form_waits_behind_a_first_password_too(his: His) -> None:
-    his.add_staff("new", Role.DOCTOR, must_change=True)
+    his.add_staff("lin", Role.DOCTOR, must_change=True)
     page, _ = lose_the_session(his)
-    his.sign_in("new", kept=hidden_fields(page)["kept"])
+    his.sign_in("lin", kept=hidden_fields(page)["kept"])
     assert "Choose one that only you know" in his.last.text
     fields = {"password": PASSWORD, "new_password": "three new words", "new_password_again": "mistyped"}
     refused = his.post(his.client, "/password", **fields, kept=hidden_fields(his.last.text)["kept"])

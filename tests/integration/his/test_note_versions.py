@@ -11,7 +11,7 @@ import pytest
 from edge_node.his.encounters import versions
 from edge_node.his.encounters.note import Note
 from edge_node.his.encounters.versions import Overtaken, Saved, Signed
-from edge_node.store.connection import IntegrityError
+from edge_node.store.connection import Connection, IntegrityError
 from tests.support.encounters import BRONCHITIS, NOTE, Clinic
 from tests.support.his import a_his
 
@@ -158,7 +158,7 @@ def test_a_version_that_was_changed_behind_the_program_is_named(clinic: Clinic, 
     clinic.sign(encounter_id, NOTE)
     clinic.sign(encounter_id, MORE, n=2, based_on=1, reason="forgotten")
 
-    def tamper(conn: versions.Connection) -> None:
+    def tamper(conn: Connection) -> None:
         conn.execute("DROP TRIGGER note_version_kept")
         conn.execute("UPDATE note_version SET body = replace(body, '5 days', '6 days') WHERE n = 1")
 

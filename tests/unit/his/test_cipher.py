@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_node.base.errors import StoreError
@@ -13,6 +13,8 @@ KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 NUMBER = "320502198003142024"
 
 
+# Of a machine shared with other tests no deadline says anything.
+@settings(deadline=None)
 @given(st.text())
 def test_opens_what_it_sealed(text: str) -> None:
     cipher = Cipher(KEY)

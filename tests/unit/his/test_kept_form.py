@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_node.his.kept import KeptForm, keep, load, local_path
 
 
+# Of a machine shared with other tests no deadline says anything.
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), st.text())))
 def test_a_dumped_form_loads_as_it_was(fields: list[tuple[str, str]]) -> None:
     form = keep("/reception", fields)
