@@ -1,4 +1,7 @@
-"""A real node and a real browser for the whole tier; without Chromium the tier is skipped with one line."""
+"""A real node and a real browser for each file; without Chromium the tier is skipped with one line.
+
+Not for the whole session: while Playwright runs its event loop is this thread's, and other tiers have loops of their own.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ FLAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium: make test-deps installs it (apt-get install chromium fonts-noto-cjk)")
@@ -32,7 +35,7 @@ def browser() -> Iterator[Browser]:
             browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def node(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """A training clinic on its first day. Asks for the browser first: without it nothing is started."""
     home = Path(tmp_path_factory.mktemp("clinic")) / "node"
@@ -40,6 +43,6 @@ def node(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield node
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clinic(node: RunningNode, browser: Browser) -> Clinic:
     return Clinic(node, browser)
