@@ -256,7 +256,8 @@ def _his_problems(file: ServiceStatus | None) -> list[Reason]:
 
 
 def _replica_problems(file: ServiceStatus | None, rpo_limits_s: Mapping[str, float]) -> list[Reason]:
-    state = file.state if file else NO_REPLICA
+    # During an upgrade the file may be another version's: a replicator that does not say that it captures does not.
+    state = {**NO_REPLICA, **(file.state if file else {})}
     problems = [Reason(code=problem["code"], args=problem.get("args", {})) for problem in state.get("problems", ())]
     if state["litestream"] != "running":
         problems.append(Reason(code="litestream-down", args={"state": state["litestream"]}))

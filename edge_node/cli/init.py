@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -37,15 +36,6 @@ ASKED_BACK = 8
 STATE_FOLDERS = ("data", "credentials", "shipping", "orders", "reports", "copies")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstStart:
-    """What a person must be told once, since it is stored nowhere."""
-
-    config: Config
-    recovery_identity: str | None
-    accounts: tuple[seed.Account, ...]
-
-
 @click.command()
 @click.option("--training", is_flag=True, help="A training clinic: made-up staff, nothing asked back.")
 @click.option(
@@ -71,20 +61,24 @@ def init(where: Where, training: bool, node_id: str | None, name: str | None, ad
             context="they stand in every copy of its data and on every page",
             hint="edge-node init --home DIR --id clinic-0042 --name 西城门诊部, or --training to try it",
         )
-    first = first_start(
+    first_start(
         where.home.resolve(), node_id=node_id or TRAINING_ID, name=name or TRAINING_NAME, admin=admin, training=training
     )
-    tell(first)
 
 
-def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bool) -> FirstStart:
-    """Make what is missing under `home`. Raises StoreError already-initialised where databases or copies exist."""
+def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bool) -> None:
+    """Make what is missing under `home`, and print what is shown once: the recovery identity, the first passwords.
+
+    Each is printed before the step that an interruption could not repeat. Raises StoreError already-initialised where
+    databases or copies exist.
+    """
     config_path = home / "edge-node.toml"
     _make_folders(home)
     _refuse_what_is_there(home)
-    recovery = None
     if not config_path.exists():
         recovery, node = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
+        answer("recovery identity (opens every copy; keep it in the safe, it is stored nowhere on this machine):")
+        answer(f"  {recovery}\n")
         if not training:
             _ask_back(str(recovery))
         text = first_config(
@@ -99,17 +93,12 @@ def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bo
                 atomic_write(path, content.encode(), mode=0o600)
         atomic_write(config_path, text.encode())
     config = load(config_path, home=home)
-    accounts = _make_databases(config, admin=admin, training=training)
-    return FirstStart(config=config, recovery_identity=str(recovery) if recovery else None, accounts=accounts)
+    _make_databases(config, admin=admin, training=training)
 
 
-def tell(first: FirstStart) -> None:
-    """Print what is shown once: the recovery identity and the first passwords."""
-    if first.recovery_identity:
-        answer("recovery identity (opens every copy; keep it in the safe, it is stored nowhere on this machine):")
-        answer(f"  {first.recovery_identity}\n")
+def _tell_passwords(accounts: Sequence[seed.Account]) -> None:
     answer("first passwords (shown once; `edge-node user reset CODE` makes a new one):")
-    rows = [(account.code, account.password, account.name, ", ".join(account.roles)) for account in first.accounts]
+    rows = [(account.code, account.password, account.name, ", ".join(account.roles)) for account in accounts]
     answer("\n".join(f"  {line}" for line in table(("CODE", "PASSWORD", "NAME", "ROLES"), rows).splitlines()) + "\n")
 
 
@@ -147,8 +136,6 @@ def _refuse_what_is_there(home: Path) -> None:
 
 
 def _ask_back(identity: str) -> None:
-    answer("recovery identity (opens every copy; keep it in the safe, it is stored nowhere on this machine):")
-    answer(f"  {identity}\n")
     for _ in range(3):
         given = click.prompt(f"its last {ASKED_BACK} characters, read from your paper", err=True)
         if given.strip().upper() == identity[-ASKED_BACK:]:
@@ -170,9 +157,8 @@ def _new_credentials(node_identity: str) -> Mapping[str, str]:
     }
 
 
-def _make_databases(config: Config, *, admin: str, training: bool) -> tuple[seed.Account, ...]:
+def _make_databases(config: Config, *, admin: str, training: bool) -> None:
     state_dir = config.node.state_dir
-    accounts: list[seed.Account] = []
     # The clinical one last: its presence says that init is through.
     for name in sorted(DATABASES, key=lambda name: name == "his"):
         path = db_path(state_dir, name)
@@ -187,11 +173,11 @@ def _make_databases(config: Config, *, admin: str, training: bool) -> tuple[seed
             try:
                 with transaction(conn):
                     accounts = _plant(conn, admin=admin, training=training)
+                _tell_passwords(accounts)
             finally:
                 # The last close checkpoints and removes the WAL: what is renamed is one whole file.
                 conn.close()
         beside.rename(path)
-    return tuple(accounts)
 
 
 def _plant(conn: Connection, *, admin: str, training: bool) -> list[seed.Account]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 
 from edge_node import __version__
 from edge_node.base.clock import SystemClock
-from edge_node.base.errors import ServiceError
+from edge_node.base.errors import ConfigError, ServiceError
 from edge_node.base.files import file_lock
-from edge_node.cli import init
 from edge_node.cli.main import Where, run_as_owner, where_options
 from edge_node.cli.output import answer, talk
 from edge_node.cli.run import listening
+from edge_node.config.load import parse
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.status import NodeStatus, ServiceState, status_reader
-from edge_node.store.places import NAMES, db_path
+from edge_node.store.places import db_path
 
 
 @click.command()
@@ -28,19 +31,15 @@ def up(where: Where, port: int | None) -> None:
     """All services in the foreground, until Ctrl-C; the first start makes a training clinic."""
     from edge_node.services.up import Foreground
 
-    first = _first_start_if_none(where)
-    config = where.load()
-    run_as_owner(config)
-    if port is not None:
-        config = listening(config, "his", str(Endpoint(config.his.listen.host, port)))
-        config = listening(config, "monitor", str(Endpoint(config.monitor.listen.host, port + 1)))
     try:
-        with file_lock(config.node.state_dir / "up.lock", wait=False):
-            for endpoint in (config.his.listen, config.monitor.listen):
-                _refuse_taken_port(endpoint)
+        with file_lock(_state_dir(where) / "up.lock", wait=False):
+            _first_start_if_none(where, port)
+            config = where.load()
+            run_as_owner(config)
+            config = _at_port(config, port)
+            _refuse_taken_ports(config)
             answer(f"edge-node {__version__}   {config.node.name}   {config.node.state_dir}")
-            if first is not None:
-                init.tell(first)
+            _ensure_databases(where)
             common = where.arguments()
             clock = SystemClock()
             read = status_reader(config, clock)
@@ -58,22 +57,68 @@ def up(where: Where, port: int | None) -> None:
     except BlockingIOError:
         raise ServiceError(
             "already-running",
-            f"another `edge-node up` runs in {config.node.state_dir}",
+            f"another `edge-node up` runs in {_state_dir(where)}",
             context=None,
             hint="stop it first, or choose another folder with --home (EDGE_HOME= for make run)",
         ) from None
 
 
-def _first_start_if_none(where: Where) -> init.FirstStart | None:
-    if where.config is not None or where.home is None:
-        return None
+def _state_dir(where: Where) -> Path:
+    """The folder whose lock says who runs here; made where `--home` names one that is not there yet."""
+    if where.home is None or where.config is not None:
+        return where.load().node.state_dir
     home = where.home.resolve()
-    if (home / "edge-node.toml").exists() and all(db_path(home, name).exists() for name in NAMES):
-        return None
-    if (home / "edge-node.toml").exists() and any((home / "replica").glob("e*")):
-        return None  # lost databases of a clinic that ran: the services refuse and say what to do
+    try:
+        home.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            "config-missing",
+            f"{home} cannot be made: {error.strerror}",
+            context=None,
+            hint="choose a folder that you may write to: edge-node up --home DIR (EDGE_HOME= for make run)",
+        ) from error
+    return home
+
+
+def _first_start_if_none(where: Where, port: int | None) -> None:
+    """Make a training clinic in a folder that holds none; an interrupted one is made to its end."""
+    if where.home is None or where.config is not None:
+        return
+    home = where.home.resolve()
+    is_made = (home / "edge-node.toml").exists()
+    if is_made and (db_path(home, "his").exists() or any((home / "replica").glob("e*"))):
+        return
+    from edge_node.cli import init
+
+    if not is_made:
+        # Before anything is made: its first passwords are shown once, and must not be lost to a taken port.
+        _refuse_taken_ports(_at_port(parse(f'[node]\nid = "{init.TRAINING_ID}"\n', home=home), port))
     talk(f"first start: making a training clinic in {home}")
-    return init.first_start(home, node_id=init.TRAINING_ID, name=init.TRAINING_NAME, admin="admin", training=True)
+    init.first_start(home, node_id=init.TRAINING_ID, name=init.TRAINING_NAME, admin="admin", training=True)
+
+
+def _at_port(config: Config, port: int | None) -> Config:
+    if port is None:
+        return config
+    config = listening(config, "his", str(Endpoint(config.his.listen.host, port)))
+    return listening(config, "monitor", str(Endpoint(config.monitor.listen.host, port + 1)))
+
+
+def _ensure_databases(where: Where) -> None:
+    """What ExecStartPre is to the units: lost databases are restored, older ones migrated, before a service starts.
+
+    In a process of its own, since what it draws in would stay in this one.
+    """
+    code = subprocess.call(
+        [sys.executable, "-m", "edge_node", "db", "ensure", *where.arguments()], stdin=subprocess.DEVNULL
+    )
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _refuse_taken_ports(config: Config) -> None:
+    for endpoint in (config.his.listen, config.monitor.listen):
+        _refuse_taken_port(endpoint)
 
 
 def _refuse_taken_port(endpoint: Endpoint) -> None:

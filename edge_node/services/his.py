@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import resource
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +19,8 @@ from cryptography import x509
 
 from edge_node.base.clock import Clock, SystemClock
 from edge_node.base.errors import ConfigError, StoreError
-from edge_node.base.files import StatusFile
 from edge_node.base.instruments import Histogram
-from edge_node.base.logs import Repeated, event
-from edge_node.base.systemd import credential_path, notify
+from edge_node.base.systemd import credential_path
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.his import request_key
@@ -33,7 +30,9 @@ from edge_node.his.context import HisContext
 from edge_node.his.health import writes
 from edge_node.his.staff import queries as staff
 from edge_node.replication.epoch import current_epoch
+from edge_node.services.own_status import OwnStatus
 from edge_node.services.web_server import AsgiApp, TlsFiles, WholeBody, listening, make_server
+from edge_node.services.web_turns import run_until_signal, serve_in_turns
 from edge_node.status import NodeStatus, ServiceState, status_reader
 from edge_node.store.connection import Connection
 from edge_node.store.databases import DATABASES, db_path
@@ -44,7 +43,6 @@ from edge_node.store.writer import Writer
 T = TypeVar("T")
 
 EVERY_S = 2.0
-READY_POLL_S = 0.01
 # Enough for a clinic's desks; the writing thread and two cores are narrower than this.
 THREADS = 16
 # More chunks than any page has, so that a slow reader never holds a thread.
@@ -68,14 +66,7 @@ def run(config: Config) -> None:
     """
     os.umask(0o027)
     _allow_many_connections()
-    asyncio.run(_until_signal(config))
-
-
-async def _until_signal(config: Config) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(config, SystemClock(), stop)
+    run_until_signal(lambda stop: serve(config, SystemClock(), stop))
 
 
 async def serve(
@@ -89,34 +80,9 @@ async def serve(
     with listening(config.his.listen, setting="his.listen") as sockets, contextlib.closing(parts.writer):
         server = make_server(parts.asgi, tls=parts.tls)
         parts.writer.start()
-        serving = asyncio.create_task(server.serve(sockets=sockets))
-        host, port = sockets[0].getsockname()[:2]
-        endpoint = Endpoint(host=host, port=port)
-        try:
-            while not (server.started or serving.done()):
-                await asyncio.sleep(READY_POLL_S)
-            await asyncio.to_thread(parts.turn)
-            notify("READY=1")
-            event("his_started", listen=endpoint, tls=parts.tls is not None)
-            if on_ready is not None:
-                on_ready(endpoint)
-            while not await _is_over(stop, serving):
-                await asyncio.to_thread(parts.turn)
-                notify("WATCHDOG=1")
-        finally:
-            notify("STOPPING=1")
-            server.should_exit = True
-            await serving
-            parts.end()
-            event("his_stopped")
-
-
-async def _is_over(stop: asyncio.Event, serving: asyncio.Task[None]) -> bool:
-    """False after EVERY_S, when the next turn is due; true as soon as there is none (told to stop, or server ended)."""
-    told = asyncio.create_task(stop.wait())
-    over, _ = await asyncio.wait((told, serving), timeout=EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
-    return bool(over)
+        await serve_in_turns(
+            "his", server, sockets, stop, turn=parts.turn, every_s=EVERY_S, last_words=parts.end, on_ready=on_ready
+        )
 
 
 class _Parts:
@@ -127,8 +93,7 @@ class _Parts:
         self._path = db_path(state_dir, "his")
         check(self._path, DATABASES["his"])
         self._clock = clock
-        self._status = StatusFile(config.node.run_dir, "his", every_s=EVERY_S)
-        self._failing = Repeated()
+        self._status = OwnStatus(config.node.run_dir, "his", clock, every_s=EVERY_S)
         self._cleared_at, self._tried_at = -CLEAR_EVERY_S, -TRY_EVERY_S
         self._write_error: str | None = None
         self.tls = _tls_files(config)
@@ -190,15 +155,7 @@ class _Parts:
             "commit_batch_size": self._batches.samples(),
             "certificate": self._certificate,
         }
-        # The folder may be on the disk that is full (with --home): a reason to go on, not to die.
-        try:
-            self._status.write(state, self._clock, stopped=stopped)
-        except OSError as error:
-            if self._failing.failed():
-                event("status_not_written", level="warning", error=error, times=self._failing.count)
-        else:
-            if times := self._failing.recovered():
-                event("status_written_again", failed=times)
+        self._status.write(state, stopped=stopped)
 
 
 def remembered(read: Callable[[], T], clock: Clock, *, for_s: float) -> Callable[[], T]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from edge_node.base.clock import Clock, SystemClock, utc_text
-from edge_node.base.files import StatusFile
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
@@ -28,6 +27,7 @@ from edge_node.replication.local_replica import LocalReplica, Notices
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.shipper import FIRST_DATABASE, Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
+from edge_node.services.own_status import OwnStatus
 from edge_node.store.connection import connect_reader
 from edge_node.store.places import NAMES, db_path
 
@@ -123,7 +123,7 @@ class _Service:
                     clock=clock,
                 )
             )
-        self._status = StatusFile(node.run_dir, "replica", every_s=STATUS_EVERY_S)
+        self._status = OwnStatus(node.run_dir, "replica", clock, every_s=STATUS_EVERY_S)
         self._notices: Notices | None = None
         self._is_ready = False
 
@@ -207,7 +207,7 @@ class _Service:
             await asyncio.sleep(STATUS_EVERY_S if self._is_ready else STATUS_EVERY_S / 10)
 
     def _write(self, *, stopped: bool) -> None:
-        self._status.write(self._state(), self._clock, stopped=stopped)
+        self._status.write(self._state(), stopped=stopped)
 
     def _state(self) -> dict[str, Any]:
         reports = [shipper.report() for shipper in self._shippers]

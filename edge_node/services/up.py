@@ -25,7 +25,8 @@ NOT_RESTARTED = (ExitCode.USAGE, ExitCode.CONFIG, ExitCode.DATA)
 # Writers stop first and share one grace; the replicator gets the rest of the ten seconds that the contract allows.
 WRITERS_GRACE_S = 2.5
 REPLICATOR_GRACE_S = 7.0
-RESTART_BASE_S, RESTART_CAP_S = 0.25, 5.0
+# Staff wait at the desk meanwhile, and a start takes a second: no longer than that between two tries.
+RESTART_BASE_S, RESTART_CAP_S = 0.25, 1.0
 # A child that ran this long has not failed at starting: its next restart is quick again.
 SETTLED_S = 30.0
 TURN_S = 0.1

@@ -55,7 +55,7 @@ def opened(
         page.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def morning(clinic: Clinic) -> Day | Exception:
     """The day as far as it came; one test looks at what stopped it, so that it is not told for every page."""
     try:

@@ -240,6 +240,25 @@ def test_a_machine_set_back_to_an_older_image_ships_nothing(clinic: Replicated) 
     assert {path: path.read_bytes() for path in clinic.cloud.rglob("*") if path.is_file()} == held
 
 
+def test_a_status_file_that_cannot_be_written_stops_no_shipping(clinic: Replicated, tmp_path: Path) -> None:
+    """As on a full disk, where the run folder lies on it; said once, not every second."""
+    (clinic.run_dir / "status.json").mkdir(parents=True)
+    with writing(clinic) as conn:
+        process = start_replicator(clinic)
+        try:
+            until(lambda: list(clinic.prefix.glob("*/*.age")), within_s=20)
+            write_row(conn, random.Random(1))
+        finally:
+            assert end(process) == 0
+    to = tmp_path / "back.db"
+    done = replica(clinic, "restore", "--from", "cloud", "--to", str(to), "--identity", str(clinic.identity_file()))
+    assert done.exit_code == 0, done.output
+    assert len(rows(to)) == 1
+    talk = (clinic.home / "replica.log").read_text()
+    assert "times=1" in talk
+    assert talk.count("status_not_written") == 1 + talk.count("times=10\n")
+
+
 def test_a_missing_database_is_not_made(clinic: Replicated) -> None:
     clinic.his.unlink()
     with pytest.raises(StoreError) as caught:

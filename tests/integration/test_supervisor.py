@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from edge_node.base.errors import ConfigError, ReplicaError, ServiceError
-from edge_node.base.files import file_lock
-from edge_node.replication import ltx, supervisor
+from edge_node.base.errors import ConfigError, ReplicaError
+from edge_node.replication import ltx
 from edge_node.replication.commands import ReplicatedDb
 from edge_node.replication.supervisor import LitestreamState, Patience, Supervisor
 from tests.support import litestreams
 from tests.support.litestreams import soon
-from tests.support.supervising import IMPATIENT, supervised
-from tests.support.waiting import until
+from tests.support.supervising import BOTH, supervised
 
-BOTH = pytest.mark.parametrize("kind", ["fake", "real"])
 RUNNING, STOPPED, FAILING = LitestreamState.RUNNING, LitestreamState.STOPPED, LitestreamState.FAILING
 
 
@@ -248,86 +241,6 @@ def test_cancelling_ends_litestream_too(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_two_supervisors_never_replicate_one_database(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with supervised(tmp_path, "real") as (one, database):
-            await soon(lambda: one.state is RUNNING)
-            other = Supervisor(
-                [database], run_dir=tmp_path / "other", program=litestreams.program("real", tmp_path),
-                patience=IMPATIENT,
-            )  # fmt: skip
-            with pytest.raises(ServiceError) as raised:
-                await other.run(asyncio.Event())
-            assert raised.value.code == "already-running"
-            assert f"process {one.pid} " in str(raised.value.context)
-            assert (one.state, other.state) == (RUNNING, STOPPED)
-
-    asyncio.run(story())
-
-
-def test_litestream_itself_holds_the_lock_so_that_an_orphan_still_does(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with supervised(tmp_path, "real") as (one, database):
-            await soon(lambda: one.state is RUNNING)
-            assert supervisor.lock_path(database.path) in open_files(one.pid)
-
-    asyncio.run(story())
-
-
-SUPERVISING = """
-import asyncio, sys
-from pathlib import Path
-from edge_node.replication.supervisor import Supervisor
-from tests.support import litestreams
-
-folder = Path(sys.argv[1])
-one = Supervisor([litestreams.replicated(folder)], run_dir=folder / "run", program=Path(sys.argv[2]))
-asyncio.run(one.run(asyncio.Event()))
-"""
-
-
-@BOTH
-def test_litestream_dies_with_a_killed_supervisor_and_frees_the_database(kind: str, tmp_path: Path) -> None:
-    database = litestreams.replicated(tmp_path)
-    litestreams.make_database(database)
-    argv = [sys.executable, "-c", SUPERVISING, str(tmp_path), str(litestreams.program(kind, tmp_path))]
-    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as parent:
-        try:
-            pid = until(lambda: pid_in(supervisor.lock_path(database.path)))
-            # Beyond its first words: one that says nothing more does not notice that nobody listens.
-            until(lambda: any(file.is_snapshot for file in ltx.scan(database.replica_path)))
-            assert Path(f"/proc/{pid}").exists()
-        finally:
-            parent.kill()
-    until(lambda: not Path(f"/proc/{pid}").exists() or is_zombie(pid), within_s=5)
-    until(lambda: is_free(supervisor.lock_path(database.path)))
-
-
-def open_files(pid: int | None) -> list[Path]:
-    found = []
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found.append(handle.readlink())
-    return found
-
-
-def pid_in(lock: Path) -> int | None:
-    text = lock.read_text() if lock.exists() else ""
-    return int(text) if text.endswith("\n") else None
-
-
-def is_free(lock: Path) -> bool:
-    try:
-        with file_lock(lock, wait=False):
-            return True
-    except BlockingIOError:
-        return False
-
-
-def is_zombie(pid: int) -> bool:
-    return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-
-
 def test_leftovers_of_a_killed_litestream_are_swept_before_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -351,29 +264,13 @@ def test_replica_that_cannot_be_made_is_failing_until_it_can(tmp_path: Path) -> 
     )
 
     async def story() -> None:
-        async with supervised_without_child(tmp_path) as one:
+        async with supervised(tmp_path, "fake", starts=False) as (one, _):
             await soon(lambda: one.state is FAILING)
             assert str(one.reason).startswith("cannot be started: ")
             (tmp_path / "replica").unlink()
             await soon(lambda: one.state is RUNNING)
 
     asyncio.run(story())
-
-
-@contextlib.asynccontextmanager
-async def supervised_without_child(folder: Path) -> AsyncIterator[Supervisor]:
-    database = litestreams.replicated(folder)
-    litestreams.make_database(database)
-    one = Supervisor(
-        [database], run_dir=folder / "run", program=litestreams.program("fake", folder), patience=IMPATIENT
-    )
-    stop = asyncio.Event()
-    running = asyncio.create_task(one.run(stop))
-    try:
-        yield one
-    finally:
-        stop.set()
-        await running
 
 
 def test_old_or_missing_litestream_is_an_error_and_not_a_loop(tmp_path: Path) -> None:

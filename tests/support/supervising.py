@@ -7,11 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
 from edge_node.replication.supervisor import LitestreamState, Patience, Supervisor
 from tests.support import litestreams
 from tests.support.litestreams import soon
 
+BOTH = pytest.mark.parametrize("kind", ["fake", "real"])
 QUICK = CaptureSettings(sync_every_s=0.1, shutdown_sync_s=1)
 IMPATIENT = Patience(
     restart_base_s=0.05, restart_cap_s=0.2, steady_s=0.3, ask_every_s=0.1, answer_within_s=0.5, silent_polls=2,
@@ -21,9 +24,12 @@ IMPATIENT = Patience(
 
 @contextlib.asynccontextmanager
 async def supervised(
-    folder: Path, kind: str, *, faults: str = "", patience: Patience = IMPATIENT
+    folder: Path, kind: str, *, faults: str = "", patience: Patience = IMPATIENT, starts: bool = True
 ) -> AsyncIterator[tuple[Supervisor, ReplicatedDb]]:
-    """A supervisor at work over a new database; stopped in an orderly way at the end, with nothing left behind."""
+    """A supervisor at work over a new database; stopped in an orderly way at the end, with nothing left behind.
+
+    `starts` is false where Litestream is not expected to be started yet.
+    """
     database = litestreams.replicated(folder)
     if not database.path.exists():
         litestreams.make_database(database)
@@ -35,7 +41,7 @@ async def supervised(
     running = asyncio.create_task(one.run(stop))
     pids = set()
     try:
-        await soon(lambda: one.pid or running.done())
+        await soon(lambda: not starts or one.pid or running.done())
         pids.add(one.pid)
         yield one, database
         pids.add(one.pid)

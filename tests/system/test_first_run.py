@@ -10,6 +10,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from edge_node.store.connection import connect_reader
+from tests.support.desk import Desk, phone_number
 from tests.support.node import edge_node, processes_of, running_node
 from tests.support.status_schema import STATUS_SCHEMA
 from tests.support.waiting import until
@@ -79,6 +81,24 @@ def test_a_taken_port_is_named(home: Path, tmp_path: Path) -> None:
         assert second.returncode == 75
         assert f"127.0.0.1:{node.port} cannot be listened on" in second.stderr
         assert "--port N" in second.stderr
+        assert not (tmp_path / "other/edge-node.toml").exists(), "first passwords are not lost to a taken port"
+
+
+def test_a_lost_database_is_brought_back_before_the_services_start(home: Path) -> None:
+    with running_node(home) as node, Desk(node.url) as desk:
+        desk.sign_in("zhoumin", node.passwords()["zhoumin"])
+        assert desk.register("失而复得", phone_number(7)).status == 302
+        node.stop()
+        for path in (home / "data").glob("his.db*"):
+            path.unlink()
+        node.start()
+        conn = connect_reader(home / "data/his.db")
+        try:
+            assert [row["phone"] for row in conn.execute("SELECT phone FROM patient")] == [phone_number(7)]
+        finally:
+            conn.close()
+        until(lambda: edge_node("status", home=home).returncode == 0, within_s=15)
+        assert node.status()["node"]["epoch"] == 2, "what was shipped before must not be continued by another past"
 
 
 def test_killed_up_leaves_no_service_behind(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def a_file(service: str, *, age_s: float = 0.5, boot: str = BOOT, stopped: bool 
     )
 
 
+def without(*keys: str) -> ServiceStatus:
+    """A replicator's file that lacks these parts of its state."""
+    return replace(a_file("replica"), state={k: v for k, v in STATES["replica"].items() if k not in keys})
+
+
 def a_node(*, free: int | None = 10**12, wall_ms: int = WALL_MS, **files: ServiceStatus | None) -> NodeStatus:
     return judge(
         node_id="clinic-0042",
@@ -89,6 +95,9 @@ STORIES = [
     pytest.param(
         {"his": a_file("his", writable=False, write_error="x")}, ["his-cannot-write"], 4, id="the-his-cannot-write"
     ),
+    pytest.param({"replica": without("litestream")}, ["litestream-down"], 5, id="a-replicator-of-another-version"),
+    pytest.param({"replica": without("destinations", "problems")}, [], 0, id="a-replicator-without-destinations"),
+    pytest.param({"replica": without(*STATES["replica"])}, ["litestream-down"], 5, id="a-replicator-that-says-nothing"),
     pytest.param({"replica": a_file("replica", litestream="failing")}, ["litestream-down"], 5, id="litestream-fails"),
     pytest.param(
         {"replica": a_file("replica", destinations=[{**CLOUD, "state": "unreachable"}])},

@@ -1,0 +1,149 @@
+"""`edge-node init`: keys, configuration, databases and the first administrator out of nothing, once."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pyrage
+import pytest
+from click.testing import CliRunner, Result
+
+from edge_node.base.errors import EdgeError
+from edge_node.cli.main import Where, cli
+from edge_node.config.load import load
+from edge_node.his.staff.passwords import verify_password
+from edge_node.store.connection import connect_reader
+
+REAL = ("--id", "clinic-0042", "--name", "西城门诊部")
+
+
+def init(home: Path, *options: str, typed: str = "") -> Result:
+    return CliRunner().invoke(cli, ["init", "--home", str(home), *options], input=typed, obj=Where())
+
+
+def identity_in(output: str) -> str:
+    found = re.search(r"AGE-SECRET-KEY-1[A-Z0-9]+", output)
+    assert found, output
+    return found[0]
+
+
+def read_back(home: Path, *, wrong_first: bool = False) -> Result:
+    """A real init by a person who reads the identity from the screen: typed in as it was printed."""
+    runner = CliRunner()
+    identities: list[str] = []
+    original = pyrage.x25519.Identity.generate
+
+    class Shown:
+        @staticmethod
+        def generate() -> pyrage.x25519.Identity:
+            identities.append(str(made := original()))
+            return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyrage.x25519, "Identity", Shown)
+        answers = iter(["XXXXXXXX"] if wrong_first else [])
+        patch.setattr("click.prompt", lambda *_, **__: next(answers, identities[0][-8:].lower()))
+        return runner.invoke(cli, ["init", "--home", str(home), *REAL], obj=Where())
+
+
+def test_a_real_clinic_has_one_administrator_who_must_choose_a_password(tmp_path: Path) -> None:
+    result = read_back(tmp_path / "node", wrong_first=True)
+    assert result.exit_code == 0, result.output
+    found = re.search(r"^  admin +(\S+)", result.output, flags=re.MULTILINE)
+    assert found
+    conn = connect_reader(tmp_path / "node/data/his.db")
+    try:
+        (row,) = conn.execute("SELECT code, password_hash, must_change FROM staff").fetchall()
+        assert (row["code"], row["must_change"]) == ("admin", 1)
+        assert verify_password(row["password_hash"], found[1])
+        assert conn.execute("SELECT count(*) FROM department").fetchone()[0] >= 5
+    finally:
+        conn.close()
+
+
+def test_the_copies_are_sealed_to_the_printed_identity_and_the_nodes_own(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    result = init(home, "--training")
+    assert result.exit_code == 0, result.output
+    config = load(home / "edge-node.toml", home=home)
+    identity = pyrage.x25519.Identity.from_str(identity_in(result.output))
+    own = pyrage.x25519.Identity.from_str((home / "credentials/node-identity").read_text().strip())
+    assert set(config.replica.encrypt_to) == {str(identity.to_public()), str(own.to_public())}
+    kept = "".join(path.read_text(errors="replace") for path in home.rglob("*") if path.is_file())
+    assert str(identity) not in kept, "the recovery identity is stored nowhere"
+
+
+def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    assert init(home, "--training").exit_code == 0
+    credentials = list((home / "credentials").iterdir())
+    assert {path.name for path in credentials} == {"data-key", "his-secret", "node-identity"}
+    for path in credentials:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for folder in (home / "data", home / "credentials"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_nothing_is_made_when_the_identity_is_not_read_back(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    result = init(home, *REAL, typed="no\nnever\nnot\n")
+    assert isinstance(result.exception, EdgeError)
+    assert result.exception.code == "recovery-identity-not-kept"
+    assert not list(home.rglob("*.db"))
+    assert not (home / "edge-node.toml").exists()
+    assert read_back(home).exit_code == 0, "and it can simply be run again"
+
+
+def test_a_second_init_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    assert init(home, "--training").exit_code == 0
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    result = init(home, "--training")
+    assert isinstance(result.exception, EdgeError)
+    assert (result.exception.code, int(result.exception.exit_code)) == ("already-initialised", 4)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+
+
+def test_an_empty_clinic_never_takes_the_place_of_a_replica(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    assert init(home, "--training").exit_code == 0
+    for path in (home / "data").iterdir():
+        path.unlink()
+    level = home / "replica/e0001/his/ltx/9"
+    level.mkdir(parents=True)
+    (level / "0000000000000001-0000000000000001.ltx").write_bytes(b"LTX1")
+    result = init(home, "--training")
+    assert isinstance(result.exception, EdgeError)
+    assert "must not replace it" in result.exception.message
+    assert "edge-node db ensure" in (result.exception.hint or "")
+    assert not list((home / "data").iterdir())
+
+
+@pytest.mark.parametrize("gone", [("his.db",), ("his.db", "node.db")], ids=["the-last", "both"])
+def test_an_interrupted_init_is_brought_to_its_end(tmp_path: Path, gone: tuple[str, ...]) -> None:
+    """A kill after the configuration was written; what lies beside from a half-made database is in nobody's way."""
+    home = tmp_path / "node"
+    assert init(home, "--training").exit_code == 0
+    before = (home / "edge-node.toml").read_bytes()
+    for name in gone:
+        (home / "data" / name).unlink()
+    (home / "data/his.new.db").write_bytes(b"half")
+    (home / "data/his.new.db-wal").write_bytes(b"half")
+    result = init(home, "--training")
+    assert result.exit_code == 0, result.output
+    assert "first passwords" in result.output
+    assert (home / "edge-node.toml").read_bytes() == before
+    assert sorted(path.name for path in (home / "data").glob("*.db*")) == ["his.db", "node.db"]
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--id", "clinic-0042"), ("--name", "西城")], ids=["neither", "no-name", "no-id"]
+)
+def test_a_real_clinic_needs_an_id_and_a_name(tmp_path: Path, options: tuple[str, ...]) -> None:
+    result = init(tmp_path / "node", *options)
+    assert isinstance(result.exception, EdgeError)
+    assert result.exception.exit_code == 2
+    assert "--id clinic-0042 --name" in (result.exception.hint or "")
+    assert not (tmp_path / "node").exists()
