@@ -8,7 +8,9 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_restores_to_the_newest_state_to_a_txid_and_to_a_time(kind: str, tmp_pat
         [second] = [file for file in ltx.scan_level(database.replica_path, 0) if file.min_txid == txids["first"] + 1]
         second_ms = ltx.read_header(ltx.local_path(database.replica_path, second)).timestamp_ms
 
-        def restored(name: str, **moment: int) -> tuple[int, list[str]]:
+        def restored(name: str, **moment: Any) -> tuple[int, list[str]]:
             done = litestream.restore_from_files(database.replica_path, folder / name, program=program, **moment)
             assert done.path == folder / name
             assert (done.path.stat().st_mode & 0o077) == 0
@@ -78,12 +80,16 @@ def shape(line: str) -> tuple[str, str, frozenset[str]]:
     return raw["level"], raw["msg"], frozenset(raw)
 
 
+def has_snapshot(database: ReplicatedDb) -> bool:
+    return any(file.is_snapshot for file in ltx.scan(database.replica_path))
+
+
 def test_the_fake_says_nothing_that_the_real_one_does_not(tmp_path: Path) -> None:
     heard: dict[str, list[tuple[str, str, frozenset[str]]]] = {}
     for kind in ("fake", "real"):
         (tmp_path / kind).mkdir()
         with replicating(kind, tmp_path / kind) as (database, said):
-            until(lambda database=database: any(file.is_snapshot for file in ltx.scan(database.replica_path)))
+            until(partial(has_snapshot, database))
         heard[kind] = [shape(line) for line in said]
     assert set(heard["fake"]) <= set(heard["real"])
     assert heard["fake"][0] == heard["real"][0]
@@ -148,7 +154,7 @@ def pid_of(control: litestream.ControlSocket) -> int | None:
     ],
 )  # fmt: skip
 def test_failed_restore_says_why_and_leaves_nothing(
-    kind: str, present: list[tuple[int, int, int]], moment: dict[str, int], context: str, hint: str, tmp_path: Path
+    kind: str, present: list[tuple[int, int, int]], moment: dict[str, Any], context: str, hint: str, tmp_path: Path
 ) -> None:
     replica = tmp_path / "replica"
     replica.mkdir()

@@ -50,7 +50,7 @@ def shipped(clinic: Replicated, *, rows_written: int = 20) -> None:
     with writing(clinic) as conn, replicating(clinic) as process:
         for _ in range(rows_written):
             write_row(conn, random.Random(1))
-        until(lambda: clinic.local_head() > head)
+        clinic.wait_until_captured(beyond=head)
         clinic.wait_until_shipped()
         assert end(process) == 0
 
@@ -93,13 +93,13 @@ def test_a_past_instant(clinic: Replicated, tmp_path: Path) -> None:
     with writing(clinic) as conn, replicating(clinic):
         begun = clinic.local_head()
         write_row(conn, random.Random(1), at=1)
-        until(lambda: clinic.local_head() > begun)
+        clinic.wait_until_captured(beyond=begun)
         head = clinic.wait_until_shipped()
         captured_at = until(lambda: (state := clinic.state())["txid"] == head and state["captured_at"])
         time.sleep(max(0.0, parse_utc(captured_at) / 1000 + 0.05 - time.time()))
         before = len(rows(clinic.his))
         write_row(conn, random.Random(2), at=2)
-        until(lambda: clinic.local_head() > head)
+        clinic.wait_until_captured(beyond=head)
         clinic.wait_until_shipped()
         # A snapshot may have been the cheapest way to that TXID; then the capture itself follows as history.
         until(lambda: (clinic.prefix / "0000" / f"{head:016x}-{head:016x}.ltx.age").exists(), within_s=20)
@@ -234,7 +234,7 @@ def test_a_machine_set_back_to_an_older_image_ships_nothing(clinic: Replicated) 
         while clinic.local_head() <= confirmed:
             head = clinic.local_head()
             write_row(conn, random.Random(9))
-            until(lambda head=head: clinic.local_head() > head)
+            clinic.wait_until_captured(beyond=head)
         assert clinic.destination()["state"] == "paused"
         assert clinic.destination()["confirmed_txid"] == confirmed
     assert {path: path.read_bytes() for path in clinic.cloud.rglob("*") if path.is_file()} == held
@@ -255,8 +255,7 @@ def test_a_status_file_that_cannot_be_written_stops_no_shipping(clinic: Replicat
     assert done.exit_code == 0, done.output
     assert len(rows(to)) == 1
     talk = (clinic.home / "replica.log").read_text()
-    assert "times=1" in talk
-    assert talk.count("status_not_written") == 1 + talk.count("times=10\n")
+    assert 0 < talk.count("status_not_written") < 4
 
 
 def test_a_missing_database_is_not_made(clinic: Replicated) -> None:

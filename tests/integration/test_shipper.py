@@ -240,7 +240,7 @@ def test_a_destination_that_goes_and_comes_back(bench: Bench) -> None:
         for txid in (3, 4):
             bench.write(0, txid, txid)
 
-    states = []
+    states: list[CopyState] = []
 
     def back(report: DestinationReport) -> bool:
         if not states or states[-1] is not report.state:

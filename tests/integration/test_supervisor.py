@@ -107,6 +107,10 @@ def test_killed_litestream_is_started_again_and_goes_on(
     assert 'litestream_died how="killed by SIGKILL" times=1' in all_said()
 
 
+async def restarted(one: Supervisor, times: int) -> None:
+    await soon(lambda: one.restarts == times)
+
+
 def test_after_many_deaths_a_litestream_that_stays_alive_is_running_again(tmp_path: Path) -> None:
     async def story() -> None:
         async with supervised(tmp_path, "fake") as (one, _):
@@ -114,7 +118,7 @@ def test_after_many_deaths_a_litestream_that_stays_alive_is_running_again(tmp_pa
                 await soon(lambda: one.state is RUNNING)
                 assert one.pid
                 os.kill(one.pid, signal.SIGKILL)
-                await soon(lambda death=death: one.restarts == death)
+                await restarted(one, death)
             await soon(lambda: one.state is RUNNING)
 
     asyncio.run(story())

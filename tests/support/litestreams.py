@@ -86,7 +86,7 @@ def plant(replica: Path, level: int, min_txid: int, max_txid: int) -> Path:
     return path
 
 
-async def soon(condition: Callable[[], T], *, within_s: float = 20.0) -> T:
+async def soon(condition: Callable[[], T | None], *, within_s: float = 20.0) -> T:
     """As waiting.until, for what happens in the running event loop."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):

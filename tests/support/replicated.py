@@ -81,6 +81,10 @@ class Replicated:
         names = (self.home / "replica" / "e0001" / "his" / "ltx").glob("*/*.ltx")
         return max((int(path.stem.split("-")[1], 16) for path in names), default=0)
 
+    def wait_until_captured(self, *, beyond: int) -> None:
+        """Wait until the local replica holds more than the TXID `beyond`."""
+        until(lambda: self.local_head() > beyond)
+
     def wait_until_shipped(self, *, within_s: float = 20.0) -> int:
         """Wait until the destination has confirmed all that is captured; the TXID."""
         return until(lambda: head if (head := self.local_head()) == self._confirmed() else 0, within_s=within_s)

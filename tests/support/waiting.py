@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], *, within_s: float = 10.0, every_s: float = 0.02) -> T:
+def until(condition: Callable[[], T | None], *, within_s: float = 10.0, every_s: float = 0.02) -> T:
     """The first true value of `condition`; AssertionError with the last value when the deadline passes."""
     deadline = time.monotonic() + within_s
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def known_form(his: His, patient_id: str) -> dict[str, str]:
 
 def moved(his: His, registration_id: str, *statuses: Status) -> None:
     for status in statuses:
-        assert his.write(lambda conn, to=status: queries.set_status(conn, registration_id, to))
+        assert his.write(partial(queries.set_status, registration_id=registration_id, status=status))
 
 
 def test_a_new_patient_is_registered_once_and_stands_in_the_queue(his: His) -> None:
