@@ -139,7 +139,7 @@ def _databases(config: Config) -> Iterator[Finding]:
 
 
 def _room(config: Config) -> Iterator[Finding]:
-    for path in {config.node.state_dir, config.replica.local}:
+    for path in dict.fromkeys((config.node.state_dir, config.replica.local)):
         free = disk_free_bytes(_nearest(path))
         if free is None:
             yield Finding(level=Level.WARN, what=f"how much room {path} has is not known")

@@ -65,7 +65,7 @@ def waiting(registration_id: str) -> Page:
     audit.viewed(who(), f"registration:{registration_id}")
     return render_template(
         "encounters/waiting.html", rail=_rail(), entry=entry, patient=entry.patient, today=today(), Status=Status,
-        history=desk.history(reader(), entry.patient.id, except_registration=registration_id), called=encounter,
+        history=desk.history(reader(), entry.patient.id, except_registration=registration_id), before=encounter,
     )  # fmt: skip
 
 
@@ -282,7 +282,7 @@ def _after(
         return redirect(url_for(".show", encounter_id=encounter_id))
     if isinstance(outcome, Saved) or outcome.draft.note == mine:
         amend = 1 if isinstance(outcome, Saved) and case.versions else None
-        anchor = "dx" if dx else None
+        anchor = "found" if dx else None
         return redirect(url_for(".show", encounter_id=encounter_id, amend=amend, dx=dx or None, _anchor=anchor))
     return _conflict(_case(encounter_id), outcome.draft.note, outcome.draft.revision, mine, reason, based_on)
 

@@ -45,7 +45,7 @@ def words() -> dict[str, Any]:
     return {
         "SEX_NAMES": rules.SEX_NAMES, "SEX_WORDS": rules.SEX_WORDS, "ID_TYPE_NAMES": rules.ID_TYPE_NAMES,
         "LIKENESS_NAMES": rules.LIKENESS_NAMES, "Sex": Sex, "IdType": IdType, "spelled": pinyin.display,
-        "is_chinese": pinyin.is_chinese, "mask_phone": rules.mask_phone, "spaced_phone": rules.spaced_phone,
+        "mask_phone": rules.mask_phone, "spaced_phone": rules.spaced_phone,
         "id_type_options": lambda: [(str(id_type), say(name)) for id_type, name in rules.ID_TYPE_NAMES.items()],
         "may_write_patients": lambda: current_staff().may(*WRITERS),
         "may_see_encounters": lambda: current_staff().may(Role.DOCTOR),
