@@ -6,6 +6,7 @@ import importlib
 
 import click
 
+from edge_node.base.errors import UsageError
 from edge_node.base.process import die_with_parent
 from edge_node.cli.main import Where, run_as_owner, where_options
 from edge_node.config.schema import Config
@@ -23,14 +24,18 @@ def run(where: Where, service: str, listen: str | None) -> None:
     die_with_parent()
     config = where.load()
     run_as_owner(config)
-    if listen:
+    if listen is not None:
         config = listening(config, service, listen)
     importlib.import_module(f"edge_node.services.{service}").run(config)
 
 
 def listening(config: Config, service: str, listen: str) -> Config:
-    """The configuration with another address for `his` or `monitor`."""
+    """The configuration with another address for `his` or `monitor`. Raises UsageError for what is no address."""
     if service not in ("his", "monitor"):
         raise click.UsageError(f"{service} listens nowhere")
-    section = getattr(config, service).model_copy(update={"listen": parse_endpoint(listen)})
+    try:
+        endpoint = parse_endpoint(listen)
+    except ValueError as error:
+        raise UsageError("usage", f"--listen {error}", context=None, hint="--listen 127.0.0.1:8080") from None
+    section = getattr(config, service).model_copy(update={"listen": endpoint})
     return config.model_copy(update={service: section})

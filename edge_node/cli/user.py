@@ -42,17 +42,29 @@ def changing(command: Callable[..., Any]) -> Callable[..., Any]:
 @user_group.command("add")
 @click.argument("code")
 @click.option("--name", required=True, help="As patients and colleagues read it.")
-@click.option("--role", "roles", multiple=True, required=True, type=click.Choice([str(role) for role in Role]),
-              help="May be given several times.")  # fmt: skip
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice([str(role) for role in Role]),
+    help="May be given several times.",
+)
 @click.option("--title", default="", help="Such as 主治医师; shown beside the name.")
 @click.option("--department", help="Code of the department, such as internal; a doctor's queue.")
 @changing
 @where_options
 @click.pass_obj
 def add(
-    where: Where, code: str, name: str, roles: tuple[str, ...], title: str, department: str | None, dry_run: bool,
+    where: Where,
+    code: str,
+    name: str,
+    roles: tuple[str, ...],
+    title: str,
+    department: str | None,
+    dry_run: bool,
     reason: str,
-) -> None:  # fmt: skip
+) -> None:
     """Add a member of staff; prints the first password, which must be changed at the first sign-in."""
     path = _database(where)
     code = code.strip().lower()
@@ -79,9 +91,16 @@ def add(
         if queries.find_by_code(conn, code) is not None:
             raise _taken(code)
         return queries.insert(
-            conn, code=code, name=name.strip(), title=title.strip(), department_id=department_id,
-            roles=[Role(role) for role in roles], password_hash=stored, must_change=True, at=now.at,
-        )  # fmt: skip
+            conn,
+            code=code,
+            name=name.strip(),
+            title=title.strip(),
+            department_id=department_id,
+            roles=[Role(role) for role in roles],
+            password_hash=stored,
+            must_change=True,
+            at=now.at,
+        )
 
     _write(path, work, "staff_added", {"code": code, "roles": sorted(roles), "reason": reason})
     talk(f"added {code} ({name.strip()}); first password, shown once, to be changed at the first sign-in:")
@@ -130,11 +149,15 @@ def list_users(where: Where, as_json: bool) -> None:
         return
     rows = [
         (
-            person.code, person.name, ", ".join(sorted(person.roles)), person.title or "-",
-            departments.get(person.department_id or "", "-"), _state(person),
+            person.code,
+            person.name,
+            ", ".join(sorted(person.roles)),
+            person.title or "-",
+            departments.get(person.department_id or "", "-"),
+            _state(person),
         )
         for person in people
-    ]  # fmt: skip
+    ]
     answer(table(("CODE", "NAME", "ROLES", "TITLE", "DEPARTMENT", "STATE"), rows))
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_node.base.clock import ClockState
+from edge_node.base.errors import StoreError
+from edge_node.base.logs import event
 from edge_node.his.context import context, write
 from edge_node.store.connection import Connection
 
@@ -73,13 +75,17 @@ def record(
 
 
 def viewed(who: Who, object: str, detail: Mapping[str, Any] | None = None) -> None:  # noqa: A002
-    """Record that somebody looked at something that is not for everybody; returns when it is kept."""
+    """Record that somebody looked at something that is not for everybody; returns when it is kept.
+
+    A full disk stops the writing, not the looking: care goes on, and the log says what was not recorded.
+    """
     now = moment()
-    write(
-        lambda conn: record(
-            conn, who, "viewed", object, detail or {}, at=now.at, clock_state=now.clock_state,
-        )
-    )  # fmt: skip
+    try:
+        write(
+            lambda conn: record(conn, who, "viewed", object, detail or {}, at=now.at, clock_state=now.clock_state)
+        )  # fmt: skip
+    except StoreError as error:
+        event("view_not_recorded", level="warning", code=error.code, staff=who.staff_id, object=object)
 
 
 def canonical(value: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flask import Flask, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 
 from edge_node.base.errors import EdgeError, StoreError
 from edge_node.base.logs import event
@@ -123,12 +123,18 @@ def error_page(
 
 
 def kept_form() -> KeptForm:
-    """What this request brought, to give it back."""
-    return keep(request.full_path.rstrip("?"), request.form.items(multi=True))
+    """What this request brought, to give it back; nothing of a form that is too long to be read."""
+    try:
+        fields = tuple(request.form.items(multi=True))
+    except RequestEntityTooLarge:
+        fields = ()
+    return keep(request.full_path.rstrip("?"), fields)
 
 
 def _http(error: HTTPException) -> tuple[str, int, dict[str, str]]:
     status = error.code or 500
+    if isinstance(error, BadHost):
+        return _words(PAGES[400].title, status)
     if isinstance(error, NotAllowed):
         names = say(text(", ")).join(say(ROLE_NAMES[role]) for role in error.roles)
         mine = say(text(", ")).join(say(ROLE_NAMES[role]) for role in sorted(current_staff().roles))
@@ -176,8 +182,12 @@ def _bug(error: Exception) -> tuple[str, int, dict[str, str]]:
         return error_page(PAGES[500], 500, number=number, kept=kept_form())
     except Exception:
         # Whatever broke the page breaks the error page too (no database, say): then only words.
-        words = say(text("This page cannot be shown: the program made a mistake"))
-        return f"<!doctype html><meta charset=utf-8><p>{words} {number}", 500, {}
+        return _words(PAGES[500].title, 500, number)
+
+
+def _words(said: Text, status: int, number: str = "") -> tuple[str, int, dict[str, str]]:
+    """A page without a frame, for where not even the address of a link can be made."""
+    return f"<!doctype html><meta charset=utf-8><p>{say(said)} {number}", status, {}
 
 
 def _trace(error: Exception) -> str:

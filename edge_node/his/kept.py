@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from edge_node.his.forms import posted_json
+
 FIELD = "kept"
 _LEFT_OUT = ("csrf_token", FIELD)
 # Fields that only the program reads; a person is not shown them.
@@ -41,7 +43,7 @@ def keep(to: str, fields: Iterable[tuple[str, str]]) -> KeptForm:
 def load(dumped: str) -> KeptForm | None:
     """The reverse of dump; None for anything that is not a form posted to a page of ours."""
     try:
-        to, fields = json.loads(dumped)
+        to, fields = posted_json(dumped)
         path = local_path(to)
         pairs = [(str(name), str(value)) for name, value in fields]
     except (ValueError, TypeError):

@@ -40,9 +40,7 @@ def choose(code: str) -> Response:
     """Change the language of this computer and go back."""
     response = redirect(local_path(request.args.get("next")) or "/")
     if code in LANGUAGES:
-        response.set_cookie(
-            COOKIE, code, max_age=_YEAR_S, httponly=True, samesite="Strict", secure=request.is_secure
-        )  # fmt: skip
+        response.set_cookie(COOKIE, code, max_age=_YEAR_S, httponly=True, samesite="Strict", secure=request.is_secure)
     return response
 
 

@@ -77,10 +77,14 @@ def line(status: NodeStatus, now_ms: int, *, why: Text | None = None) -> Line:
     why = why or reason_text(status.mode_reason.code, status.mode_reason.args)
     title, shape = TITLES[status.posture]
     return Line(
-        name=status.posture, title=title, shape=shape, exercise=status.exercise,
+        name=status.posture,
+        title=title,
+        shape=shape,
+        exercise=status.exercise,
         facts=(*_mode(status, now_ms, why), *_alarms(status), *_outbox(status, now_ms), *copy_facts(status)),
-        rows=_rows(status), progress=_progress(status),
-    )  # fmt: skip
+        rows=_rows(status),
+        progress=_progress(status),
+    )
 
 
 def _mode(status: NodeStatus, now_ms: int, why: Text) -> list[Fact]:
@@ -93,9 +97,12 @@ def _mode(status: NodeStatus, now_ms: int, why: Text) -> list[Fact]:
         lasted = duration((now_ms - since) / 1000)
         if status.posture is Posture.UNKNOWN:
             facts.append(
-                Fact(text=text("the lines have not been heard of for %(lasted)s, since %(clock)s",
-                               lasted=lasted, clock=clock))
-            )  # fmt: skip
+                Fact(
+                    text=text(
+                        "the lines have not been heard of for %(lasted)s, since %(clock)s", lasted=lasted, clock=clock
+                    )
+                )
+            )
         else:
             facts.append(Fact(text=text("since %(clock)s (%(lasted)s)", clock=clock, lasted=lasted)))
     facts.append(Fact(text=why))
@@ -212,23 +219,30 @@ FUNCTIONS = (
     Function(name=text("Notes, diagnoses, signing"), online=_USUAL, offline=_USUAL, recovering=_USUAL),
     Function(name=text("Signing in, changing the password"), online=_USUAL, offline=_USUAL, recovering=_USUAL),
     Function(
-        name=text("Copy in the clinic"), online=_USUAL, recovering=_USUAL, saves=False,
+        name=text("Copy in the clinic"),
+        online=_USUAL,
+        recovering=_USUAL,
+        saves=False,
         offline=Cell(kind="ok", shape="up", state=text("as usual"), words=text("within a second of saving")),
     ),
     Function(
         name=text("Copies outside the clinic"),
         online=Cell(kind="ok", shape="up", state=text("at once")),
         offline=Cell(kind="warn", shape="wait", state=text("waits"), words=text("is caught up by itself")),
-        recovering=Cell(kind="accent", shape="rec", state=text("catching up")), saves=False,
+        recovering=Cell(kind="accent", shape="rec", state=text("catching up")),
+        saves=False,
         who=text("nobody; the administrator if it takes long"),
     ),
-)  # fmt: skip
+)
 _NOT_SAVED = Cell(
     kind="badq", shape="stop", state=text("reading only"), words=text("nothing can be saved; write on paper")
 )
 COLUMNS: Mapping[Posture, str] = {
-    Posture.ONLINE: "online", Posture.BACKUP: "online", Posture.OFFLINE: "offline", Posture.RECOVERING: "recovering",
-}  # fmt: skip
+    Posture.ONLINE: "online",
+    Posture.BACKUP: "online",
+    Posture.OFFLINE: "offline",
+    Posture.RECOVERING: "recovering",
+}
 
 
 def functions(status: NodeStatus) -> list[Function]:
@@ -266,7 +280,7 @@ def index() -> str:
     status = node_status()
     return render_template(
         "posture/index.html", functions=functions(status), now=COLUMNS.get(status.posture), samples=samples(status)
-    )  # fmt: skip
+    )
 
 
 def samples(status: NodeStatus) -> list[tuple[Text, Line]]:
@@ -275,9 +289,15 @@ def samples(status: NodeStatus) -> list[tuple[Text, Line]]:
     healthy = {**status.replica, "destinations": [{"name": "cloud", "state": "current", "rpo_s": 0.0}]}
     cut_off = {**status.replica, "destinations": [{"name": "cloud", "state": "unreachable", "rpo_s": 2280.0}]}
     base = replace(
-        status, posture=Posture.ONLINE, exercise=False, problems=(), mode_since=utc_text(begun), replica=healthy,
-        services={"replica": ServiceState.OK}, mode_reason=Reason(code="no-lines"),
-    )  # fmt: skip
+        status,
+        posture=Posture.ONLINE,
+        exercise=False,
+        problems=(),
+        mode_since=utc_text(begun),
+        replica=healthy,
+        services={"replica": ServiceState.OK},
+        mode_reason=Reason(code="no-lines"),
+    )
 
     def sample(why: Text, **changes: Any) -> Line:
         return line(replace(base, **changes), now, why=why)
@@ -295,7 +315,8 @@ def samples(status: NodeStatus) -> list[tuple[Text, Line]]:
         (
             text("Recovering: a line is back; green only when everything has left"),
             sample(
-                text("telecom is back"), posture=Posture.RECOVERING,
+                text("telecom is back"),
+                posture=Posture.RECOVERING,
                 outbox={**status.outbox, "queued": 144, "since_outage": 412},
             ),
         ),
@@ -304,4 +325,4 @@ def samples(status: NodeStatus) -> list[tuple[Text, Line]]:
             sample(text("the last word was: online"), posture=Posture.UNKNOWN),
         ),
         (text("Exercise: a flag before the name, a frame round the page"), line(replace(base, exercise=True), now)),
-    ]  # fmt: skip
+    ]

@@ -6,6 +6,8 @@ in the transaction of the work.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -30,6 +32,19 @@ def posted(form: Mapping[str, str]) -> str:
     if not _TOKEN.fullmatch(token):
         raise UsageError("request-key-missing", "a form was posted without its request key", context=None, hint=None)
     return token
+
+
+def posted_form(form: Mapping[str, str]) -> str:
+    """The token together with what was typed, for forms that make or change a record.
+
+    A browser that goes back may show a form with its old token: filled anew it is another form, and the first one's
+    result would be an answer to something that was never saved. Raises as `posted` does.
+    """
+    token = posted(form)
+    # What a retry after a lost session or a failed write does not bring again in the same way.
+    fields = {name: value.replace("\r\n", "\n") for name, value in form.items() if name != "csrf_token"}
+    typed = json.dumps(fields, ensure_ascii=False, sort_keys=True)
+    return f"{token}.{hashlib.sha256(typed.encode()).hexdigest()}"
 
 
 def once(conn: Connection, token: str, work: Callable[[Connection], str], *, at: int) -> str:

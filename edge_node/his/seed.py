@@ -138,9 +138,15 @@ def plant(
     for seed in training_staff() if training else ():
         password = make_password()
         staff_queries.insert(
-            conn, code=seed.code, name=seed.name, title=seed.title, roles=seed.roles, at=at, must_change=must_change,
+            conn,
+            code=seed.code,
+            name=seed.name,
+            title=seed.title,
+            roles=seed.roles,
+            at=at,
+            must_change=must_change,
             department_id=departments[seed.department] if seed.department else None,
             password_hash=hash_password(password),
-        )  # fmt: skip
+        )
         accounts.append(Account(code=seed.code, name=seed.name, roles=seed.roles, password=password))
     return accounts

@@ -165,9 +165,14 @@ def restore_from_files(
             database = Path(scratch) / "restored.db"  # A name to find the replica by; nothing is written there.
             config.write_text(commands.restore_yaml(database, replica.absolute()), encoding="utf-8")
             argv = commands.restore_argv(
-                binary() if program is None else program, config, database, to.absolute(),
-                integrity=integrity, txid=txid, at_ms=at_ms,
-            )  # fmt: skip
+                binary() if program is None else program,
+                config,
+                database,
+                to.absolute(),
+                integrity=integrity,
+                txid=txid,
+                at_ms=at_ms,
+            )
             done = _run(argv, timeout_s=timeout_s, code="restore-failed")
         if done.returncode != 0:
             raise _restore_failed(done, replica)

@@ -122,9 +122,13 @@ class LogRelay:
         if self._repeated.setdefault((said.message, said.database), Repeated()).failed():
             times = self._repeated[said.message, said.database].count
             event(
-                f"litestream_{level}", level=level, message=said.message, db=said.database, error=said.error,
+                f"litestream_{level}",
+                level=level,
+                message=said.message,
+                db=said.database,
+                error=said.error,
                 times=times,
-            )  # fmt: skip
+            )
 
     def _ended(self, said: Said) -> None:
         times = 0

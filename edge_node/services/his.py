@@ -10,7 +10,7 @@ import contextlib
 import os
 import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,7 +18,8 @@ from a2wsgi import WSGIMiddleware
 from cryptography import x509
 
 from edge_node.base.clock import Clock, SystemClock
-from edge_node.base.errors import ConfigError, StoreError
+from edge_node.base.errors import ConfigError, ServiceError, StoreError
+from edge_node.base.files import file_lock
 from edge_node.base.instruments import Histogram
 from edge_node.base.systemd import credential_path
 from edge_node.config.schema import Config
@@ -62,7 +63,7 @@ def run(config: Config) -> None:
     """Serve the clinic until SIGTERM or SIGINT.
 
     Raises StoreError (no database, or one of another version), ConfigError (a credential is missing or unusable) and
-    ServiceError (the address cannot be had).
+    ServiceError (the address cannot be had, or another HIS serves this database).
     """
     os.umask(0o027)
     _allow_many_connections()
@@ -77,12 +78,40 @@ async def serve(
     Order of the stop: no new requests, answers for those that came, the writing thread's last COMMIT, the status file.
     """
     parts = _Parts(config, clock)
-    with listening(config.his.listen, setting="his.listen") as sockets, contextlib.closing(parts.writer):
+    with (
+        _alone(db_path(config.node.state_dir, "his")),
+        listening(config.his.listen, setting="his.listen") as sockets,
+        contextlib.closing(parts.writer),
+    ):
         server = make_server(parts.asgi, tls=parts.tls)
         parts.writer.start()
         await serve_in_turns(
             "his", server, sockets, stop, turn=parts.turn, every_s=EVERY_S, last_words=parts.end, on_ready=on_ready
         )
+
+
+@contextlib.contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Be the only HIS of this database: two would each have their own ended sessions, and one status file."""
+    lock = database.with_name(f"{database.name}.server")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(lock, wait=False))
+        except BlockingIOError:
+            raise ServiceError(
+                "already-running",
+                f"another HIS serves {database}",
+                context=f"it holds the lock {lock}",
+                hint="stop it first: systemctl stop edge-his, or end edge-node up",
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                "disk-failed",
+                f"the folder {lock.parent} cannot be written",
+                context=f"{lock}: {error.strerror}",
+                hint=f"ls -ld {lock.parent} shows whose it is, findmnt -T {lock.parent} whether its disk is read-only",
+            ) from error
+        yield
 
 
 class _Parts:

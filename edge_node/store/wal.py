@@ -49,6 +49,11 @@ class WalGuard:
             return
         if self._checkpoints.failed():
             event(
-                "wal_checkpointed", level="warning", path=self._path, frames=frames, moved=moved,
-                count=self._checkpoints.count, why="litestream is not running",
-            )  # fmt: skip
+                "wal_checkpointed",
+                level="warning",
+                path=self._path,
+                frames=frames,
+                moved=moved,
+                count=self._checkpoints.count,
+                why="litestream is not running",
+            )

@@ -76,9 +76,14 @@ def plant(conn: Connection, patients: int, rng: random.Random) -> None:
             born = f"{rng.randrange(1930, 2026)}-{rng.randrange(1, 13):02}-{rng.randrange(1, 29):02}"
             number = an_id_number(born, f"{n % 1000:03}", f"{320000 + n // 1000:06}")
             patient = a_patient(
-                conn, people.name(), born=born, sex=Sex.MALE if n % 2 else Sex.FEMALE,
-                phone=f"1{rng.randrange(3 * 10**9, 10**10)}", id_number=number, at=AT + n,
-            )  # fmt: skip
+                conn,
+                people.name(),
+                born=born,
+                sex=Sex.MALE if n % 2 else Sex.FEMALE,
+                phone=f"1{rng.randrange(3 * 10**9, 10**10)}",
+                id_number=number,
+                at=AT + n,
+            )
             if rng.random() < SEEN_BEFORE:
                 a_registration(conn, patient, at=AT + n)
     conn.execute("ANALYZE")

@@ -1,6 +1,7 @@
 """A real node and a real browser for each file; without Chromium the tier is skipped with one line.
 
-Not for the whole session: while Playwright runs its event loop is this thread's, and other tiers have loops of their own.
+Not for the whole session: while Playwright runs its event loop is this thread's, and other tiers have loops of their
+own.
 """
 
 from __future__ import annotations

@@ -235,6 +235,8 @@ def test_a_page_is_sound_at_both_widths(day: Day, name: str, language: str) -> N
         found = faults(page, language=language)
         picture(page, f"{name}-{language}-{WIDE['width']}")
         page.set_viewport_size(TABLET)
+        if "#" in page.url:
+            page.goto(page.url)
         found += [f"at {TABLET['width']} px: {fault}" for fault in overflow(page)]
         picture(page, f"{name}-{language}-{TABLET['width']}")
         found += trouble.lines

@@ -148,11 +148,14 @@ def pid_of(control: litestream.ControlSocket) -> int | None:
         pytest.param([], {}, "no matching backup files available", "replica points", id="nothing-there"),
         pytest.param([(9, 1, 1)], {"txid": 9}, "no matching backup files available", "replica points", id="txid-ahead"),
         pytest.param(
-            [(9, 1, 2), (0, 5, 5)], {},
-            "have up to 0000000000000002 but next file starts at 0000000000000005", "--txid", id="hole",
+            [(9, 1, 2), (0, 5, 5)],
+            {},
+            "have up to 0000000000000002 but next file starts at 0000000000000005",
+            "--txid",
+            id="hole",
         ),
     ],
-)  # fmt: skip
+)
 def test_failed_restore_says_why_and_leaves_nothing(
     kind: str, present: list[tuple[int, int, int]], moment: dict[str, Any], context: str, hint: str, tmp_path: Path
 ) -> None:

@@ -117,14 +117,20 @@ def home(tmp_path: Path) -> Path:
 
 def write_replica(home: Path, *, rpo_s: float) -> None:
     state: dict[str, Any] = {
-        "epoch": 1, "superseded_by": None, "litestream": "running", "litestream_version": "0.5.17",
-        "litestream_restarts": 0, "txid": 4, "captured_at": None, "problems": [],
+        "epoch": 1,
+        "superseded_by": None,
+        "litestream": "running",
+        "litestream_version": "0.5.17",
+        "litestream_restarts": 0,
+        "txid": 4,
+        "captured_at": None,
+        "problems": [],
         "uploads": [{"labels": ["cloud", "done"], "value": 3.0}],
         "destinations": [
             {"name": "local", "state": "current"},
             {"name": "cloud", "state": "behind", "confirmed_txid": 3, "rpo_s": rpo_s, "behind_bytes": 4120},
         ],
-    }  # fmt: skip
+    }
     StatusFile(home / "run", "replica", every_s=1).write(state, SystemClock())
 
 
@@ -189,9 +195,12 @@ def test_what_lies_in_the_files_is_what_prometheus_reads(running: Running) -> No
     assert running.sample("edge_replica_uploads_total", destination="cloud", outcome="done") == 3
     assert running.sample("edge_wal_bytes", path=str(home / "data/his.db")) == 4152
     assert running.sample("edge_wal_bytes", path=str(home / "data/node.db")) is None, "there is no such database here"
-    assert running.sample(
-        "edge_his_request_seconds_bucket", le="0.1", route="/patients/<int:patient_id>", method="GET", status="200"
-    ) == 1  # fmt: skip
+    assert (
+        running.sample(
+            "edge_his_request_seconds_bucket", le="0.1", route="/patients/<int:patient_id>", method="GET", status="200"
+        )
+        == 1
+    )
     free = running.sample("edge_disk_free_bytes", path=str(home))
     assert free == pytest.approx(shutil.disk_usage(home).free, rel=0.2)
     assert running.sample("edge_disk_free_bytes", path=str(home / "replica")) is None, "there is no such folder yet"

@@ -84,8 +84,10 @@ def test_restore_with_nothing_of_ours(clinic: Replicated, tmp_path: Path) -> Non
     back = tmp_path / "back.db"
     subprocess.run(
         (binary(), "restore", "-integrity-check", "full", "-o", back, f"file://{tmp_path / 'bare'}"),
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     assert rows(back) == rows(clinic.his)
 
 

@@ -62,9 +62,11 @@ def test_two_supervisors_never_replicate_one_database(tmp_path: Path) -> None:
         async with supervised(tmp_path, "real") as (one, database):
             await soon(lambda: one.state is RUNNING)
             other = Supervisor(
-                [database], run_dir=tmp_path / "other", program=litestreams.program("real", tmp_path),
+                [database],
+                run_dir=tmp_path / "other",
+                program=litestreams.program("real", tmp_path),
                 patience=IMPATIENT,
-            )  # fmt: skip
+            )
             with pytest.raises(ServiceError) as raised:
                 await other.run(asyncio.Event())
             assert raised.value.code == "already-running"

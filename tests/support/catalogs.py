@@ -50,12 +50,18 @@ def updated(language: str) -> Catalog:
     """The catalog with the sentences of today: translations kept, what is new empty, what is gone left out."""
     known = read(language) if po_path(language).exists() else Catalog(locale=language)
     catalog = Catalog(
-        locale=language, project="edge-node", version="0.1.0", copyright_holder="the edge-node authors",
+        locale=language,
+        project="edge-node",
+        version="0.1.0",
+        copyright_holder="the edge-node authors",
         last_translator="the edge-node authors",
-        language_team="the edge-node authors", msgid_bugs_address="none",
-        header_comment="# What the pages say, and how it is said here.", fuzzy=False,
-        creation_date=_DATE, revision_date=_DATE,
-    )  # fmt: skip
+        language_team="the edge-node authors",
+        msgid_bugs_address="none",
+        header_comment="# What the pages say, and how it is said here.",
+        fuzzy=False,
+        creation_date=_DATE,
+        revision_date=_DATE,
+    )
     for message in extracted():
         if message.id:
             kept = known.get(message.id)

@@ -33,9 +33,13 @@ def id_number(region: str, birth_date: str, serial: str) -> str:
 
 
 SHAN = Person(
-    name="单雅琴", sex="2", birth_date="1980-03-14", id_number=id_number("320502", "1980-03-14", "202"),
-    phone="13805162207", address="西城街道桂花里 12 号",
-)  # fmt: skip
+    name="单雅琴",
+    sex="2",
+    birth_date="1980-03-14",
+    id_number=id_number("320502", "1980-03-14", "202"),
+    phone="13805162207",
+    address="西城街道桂花里 12 号",
+)
 TAN = Person(name="覃𬭎", sex="1", birth_date="1996-11-02")
 GULI = Person(name="古丽娜尔·买买提", sex="2", birth_date="1992-05-20", phone="13900000518")
 OUYANG = Person(name="欧阳淑贞", sex="2", birth_date="1952-07-30", address="西城街道桂花里 3 号")

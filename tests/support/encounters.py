@@ -31,9 +31,7 @@ class Clinic:
 
     def __post_init__(self) -> None:
         at = self.his.clock.wall_ms()
-        self.his.write(
-            lambda conn: seed.plant(conn, at=at, training=False, hash_password=str, make_password=str)
-        )  # fmt: skip
+        self.his.write(lambda conn: seed.plant(conn, at=at, training=False, hash_password=str, make_password=str))
         departments = reception.departments(self.his.conn)
         self.departments = {department.code: department.id for department in departments}
         internal = self.departments["internal"]
@@ -60,9 +58,16 @@ class Clinic:
                 ).id
             )
             return reception.register(
-                conn, patient_id=person, department_id=self.departments[department], queue_date=day, mode="online",
-                doctor_id=self.staff[doctor] if doctor else None, visit_no=f"V{number}", at=at, by=by,
-            )  # fmt: skip
+                conn,
+                patient_id=person,
+                department_id=self.departments[department],
+                queue_date=day,
+                mode="online",
+                doctor_id=self.staff[doctor] if doctor else None,
+                visit_no=f"V{number}",
+                at=at,
+                by=by,
+            )
 
         entry = self.his.write(work)
         self.his.clock.advance(60)
@@ -83,10 +88,13 @@ class Clinic:
         """The name of the patient who was called, None when nobody waits."""
         encounter_id = self.his.write(
             lambda conn: queries.call_next(
-                conn, queue_date=self.today, doctor_id=self.staff[doctor], at=self.his.clock.wall_ms(),
+                conn,
+                queue_date=self.today,
+                doctor_id=self.staff[doctor],
+                at=self.his.clock.wall_ms(),
                 department_id=self.departments[department] if department else None,
             )
-        )  # fmt: skip
+        )
         encounter = queries.get(self.his.conn, encounter_id) if encounter_id else None
         patient = patients.get(self.his.conn, encounter.patient_id) if encounter else None
         return patient.name if patient else None

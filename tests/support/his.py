@@ -100,21 +100,38 @@ class His:
         return self.context.writer.submit(work)
 
     def add_staff(
-        self, code: str, *roles: Role, name: str = "", title: str = "", department_id: str | None = None,
+        self,
+        code: str,
+        *roles: Role,
+        name: str = "",
+        title: str = "",
+        department_id: str | None = None,
         must_change: bool = False,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """A member of staff whose password is PASSWORD; returns the id."""
         return self.write(
             lambda conn: queries.insert(
-                conn, code=code, name=name or code.title(), title=title, department_id=department_id, roles=roles,
-                password_hash=_PASSWORD_HASH, must_change=must_change, at=self.clock.wall_ms(),
+                conn,
+                code=code,
+                name=name or code.title(),
+                title=title,
+                department_id=department_id,
+                roles=roles,
+                password_hash=_PASSWORD_HASH,
+                must_change=must_change,
+                at=self.clock.wall_ms(),
             )
-        )  # fmt: skip
+        )
 
     def sign_in(
-        self, code: str, *, client: FlaskClient | None = None, password: str = PASSWORD, station: str = "Desk 1",
+        self,
+        code: str,
+        *,
+        client: FlaskClient | None = None,
+        password: str = PASSWORD,
+        station: str = "Desk 1",
         **more: str,
-    ) -> FlaskClient:  # fmt: skip
+    ) -> FlaskClient:
         """Sign in through the page; returns the client. What the page answered is `last`."""
         client = client or self.client
         self.last = self.post(client, "/login", code=code, password=password, station=station, **more)
@@ -145,9 +162,12 @@ def a_his(
     path, clock = folder / "his.db", FakeClock()
     create_database(path, DATABASES["his"])
     writer = Writer(
-        path, commit_seconds=Histogram((0.01,)), batch_size=Histogram((1,)), wal_limit_bytes=64 * 1024 * 1024,
+        path,
+        commit_seconds=Histogram((0.01,)),
+        batch_size=Histogram((1,)),
+        wal_limit_bytes=64 * 1024 * 1024,
         litestream_alive=lambda: True,
-    )  # fmt: skip
+    )
     writer.start()
     his: list[His] = []
     context = HisContext(

@@ -28,6 +28,9 @@ LATIN_IN_CHINESE = frozenset(
 # Pinyin initials, as in examples of what may be typed: words without a vowel.
 _INITIALS = re.compile(r"[b-df-hj-np-tv-z]+")
 
+# Half-width where Chinese has its own; after all is put together, which the catalogs cannot show.
+_HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:?!](?=\s|[\u4e00-\u9fff]|$).{0,20}")
+
 # Pairs of a text that a person sees or hears, and the language that it is said to be in.
 _TEXTS = """
 () => {
@@ -59,6 +62,8 @@ _MEASURES = """
   mains: document.querySelectorAll("main").length,
   language: document.documentElement.lang,
   title: document.title,
+  name: document.querySelector(".patient__name [data-typed]")?.textContent ?? "",
+  said: document.querySelector("main").innerText,
   ids: [...document.querySelectorAll("[id]")].map((e) => e.id),
   accesskeys: [...document.querySelectorAll("[accesskey]")].filter((e) => e.checkVisibility())
     .map((e) => e.getAttribute("accesskey")),
@@ -107,7 +112,10 @@ class Trouble:
 def faults(page: Page, *, language: str) -> list[str]:
     """Everything that is wrong with the page as it stands, in words; empty when nothing is."""
     measures: dict[str, Any] = page.evaluate(_MEASURES)
-    return [*_structure(measures, language), *_size(measures), *_nameless(page), *_untranslated(page, language)]
+    found = [*_structure(measures, language), *_size(measures), *_nameless(page), *_untranslated(page, language)]
+    if language == "zh_Hans_CN":
+        found += [f"half-width punctuation: {words!r}" for words in _HALF_WIDTH.findall(measures["said"])]
+    return found
 
 
 def overflow(page: Page) -> list[str]:
@@ -121,6 +129,8 @@ def _structure(measures: dict[str, Any], language: str) -> Iterator[str]:
         yield f"<html lang> is {measures['language']!r}"
     if not measures["title"].split("·")[0].strip():
         yield "the page has no title of its own"
+    if measures["name"] and measures["name"] in measures["title"]:
+        yield "the patient's name is in the title, which stands in the browser's history"
     headings = measures["headings"]
     if headings.count(1) != 1:
         yield f"{headings.count(1)} first-level headings instead of one"

@@ -67,12 +67,25 @@ def a_patient(
 
 
 def a_registration(
-    conn: Connection, patient: Patient, *, department_id: str = "d1", doctor_id: str | None = None, day: date = DAY,
-    at: int = AT, by: str = "staff-zhoumin",
-) -> QueueEntry:  # fmt: skip
+    conn: Connection,
+    patient: Patient,
+    *,
+    department_id: str = "d1",
+    doctor_id: str | None = None,
+    day: date = DAY,
+    at: int = AT,
+    by: str = "staff-zhoumin",
+) -> QueueEntry:
     """A place in a queue."""
     (count,) = conn.execute("SELECT count(*) FROM registration").fetchone()
     return reception.register(
-        conn, patient_id=patient.id, department_id=department_id, doctor_id=doctor_id, queue_date=day,
-        visit_no=f"XC42A-V26{count:07}0", mode="online", at=at, by=by,
-    )  # fmt: skip
+        conn,
+        patient_id=patient.id,
+        department_id=department_id,
+        doctor_id=doctor_id,
+        queue_date=day,
+        visit_no=f"XC42A-V26{count:07}0",
+        mode="online",
+        at=at,
+        by=by,
+    )

@@ -99,7 +99,7 @@ def make_replicated(home: Path) -> Replicated:
     for name in ("data", "credentials", "shipping"):
         (home / name).mkdir(parents=True)
     (home / "edge-node.toml").write_text(
-        f'[node]\nid = "clinic-0042"\n\n[replica]\nencrypt_to = ["{identity.to_public()}"]\n\n'
+        f'[node]\nid = "clinic-0042"\n\n[replica]\nsync_every = "100ms"\nencrypt_to = ["{identity.to_public()}"]\n\n'
         f'[[replica.destination]]\nname = "cloud"\nurl = "file://{home}/cloud"\n'
     )
     for name in ("his", "node"):

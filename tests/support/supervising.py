@@ -17,9 +17,16 @@ from tests.support.litestreams import soon
 BOTH = pytest.mark.parametrize("kind", ["fake", "real"])
 QUICK = CaptureSettings(sync_every_s=0.1, shutdown_sync_s=1)
 IMPATIENT = Patience(
-    restart_base_s=0.05, restart_cap_s=0.2, steady_s=0.3, ask_every_s=0.1, answer_within_s=0.5, silent_polls=2,
-    wedged_polls=4, first_answer_within_s=5, lock_wait_s=0.3,
-)  # fmt: skip
+    restart_base_s=0.05,
+    restart_cap_s=0.2,
+    steady_s=0.3,
+    ask_every_s=0.1,
+    answer_within_s=0.5,
+    silent_polls=2,
+    wedged_polls=4,
+    first_answer_within_s=5,
+    lock_wait_s=0.3,
+)
 
 
 @contextlib.asynccontextmanager
@@ -34,9 +41,12 @@ async def supervised(
     if not database.path.exists():
         litestreams.make_database(database)
     one = Supervisor(
-        [database], run_dir=folder / "run", program=litestreams.program(kind, folder, faults=faults),
-        settings=QUICK, patience=patience,
-    )  # fmt: skip
+        [database],
+        run_dir=folder / "run",
+        program=litestreams.program(kind, folder, faults=faults),
+        settings=QUICK,
+        patience=patience,
+    )
     stop = asyncio.Event()
     running = asyncio.create_task(one.run(stop))
     pids = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,7 @@ import pytest
 
 from edge_node.store.connection import connect_reader
 from tests.support.desk import Desk, phone_number
-from tests.support.node import edge_node, processes_of, running_node
+from tests.support.node import RunningNode, edge_node, processes_of, running_node
 from tests.support.status_schema import STATUS_SCHEMA
 from tests.support.waiting import until
 
@@ -67,21 +68,26 @@ def test_first_start_stop_and_second_start(home: Path) -> None:
     assert processes_of(home) == {}
 
 
-def test_a_second_up_on_the_same_folder_is_refused(home: Path) -> None:
-    with running_node(home) as node:
-        second = edge_node("up", "--port", str(node.port + 2), home=home)
-        assert second.returncode == 75
-        assert second.stderr.startswith("error: already-running: another `edge-node up` runs in ")
-        assert len({node.pid_of(part) for part in ("his", "replica", "monitor", "litestream")}) == 4
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """A node for those who only knock at it."""
+    with running_node(tmp_path_factory.mktemp("running") / "node") as node:
+        yield node
 
 
-def test_a_taken_port_is_named(home: Path, tmp_path: Path) -> None:
-    with running_node(home) as node:
-        second = edge_node("up", "--port", str(node.port), home=tmp_path / "other")
-        assert second.returncode == 75
-        assert f"127.0.0.1:{node.port} cannot be listened on" in second.stderr
-        assert "--port N" in second.stderr
-        assert not (tmp_path / "other/edge-node.toml").exists(), "first passwords are not lost to a taken port"
+def test_a_second_up_on_the_same_folder_is_refused(running: RunningNode) -> None:
+    second = edge_node("up", "--port", str(running.port + 2), home=running.home)
+    assert second.returncode == 75
+    assert second.stderr.startswith("error: already-running: another `edge-node up` runs in ")
+    assert len({running.pid_of(part) for part in ("his", "replica", "monitor", "litestream")}) == 4
+
+
+def test_a_taken_port_is_named(running: RunningNode, tmp_path: Path) -> None:
+    second = edge_node("up", "--port", str(running.port), home=tmp_path / "other")
+    assert second.returncode == 75
+    assert f"127.0.0.1:{running.port} cannot be listened on" in second.stderr
+    assert "--port N" in second.stderr
+    assert not (tmp_path / "other/edge-node.toml").exists(), "first passwords are not lost to a taken port"
 
 
 def test_a_lost_database_is_brought_back_before_the_services_start(home: Path) -> None:
@@ -108,7 +114,6 @@ def test_killed_up_leaves_no_service_behind(home: Path) -> None:
 
 
 def test_ctrl_c_at_the_terminal_is_an_orderly_stop(home: Path) -> None:
-
     with running_node(home) as node:
         assert node.stop(signal.SIGINT) < 10
         assert processes_of(home) == {}

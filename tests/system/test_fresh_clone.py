@@ -59,8 +59,11 @@ def test_make_run_on_a_fresh_clone(base: Path) -> None:
         until(lambda: list((home / "cloud").rglob("*.ltx.age")), within_s=15)
         status = subprocess.run(
             [*as_nobody, str(clone / ".venv/bin/edge-node"), "status", "--home", str(home)],
-            env=env, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert status.returncode == 0, status.stdout
         run.send_signal(signal.SIGTERM)
         until(lambda: run.poll() is not None, within_s=12)

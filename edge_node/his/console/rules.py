@@ -79,10 +79,15 @@ def copies(status: NodeStatus) -> list[CopyRow]:
             badge = OVER_LIMIT
         rows.append(
             CopyRow(
-                name=row["name"], badge=badge if known else NOT_KNOWN, rpo_s=rpo if known else None, rpo_limit_s=limit,
-                over_limit=over, behind_txids=row.get("behind_txids"), behind_bytes=row.get("behind_bytes"),
+                name=row["name"],
+                badge=badge if known else NOT_KNOWN,
+                rpo_s=rpo if known else None,
+                rpo_limit_s=limit,
+                over_limit=over,
+                behind_txids=row.get("behind_txids"),
+                behind_bytes=row.get("behind_bytes"),
                 confirmed_at=parse_utc(row["confirmed_at"]) if row.get("confirmed_at") else None,
                 confirmed_txid=row.get("confirmed_txid"),
             )
-        )  # fmt: skip
+        )
     return rows

@@ -20,7 +20,11 @@ def index() -> str:
     """Everything at a glance."""
     status, now = node_status(), context().clock.wall_ms()
     return render_template(
-        "console/index.html", status=status, now=now, services=services(status, now), copies=copies(status),
+        "console/index.html",
+        status=status,
+        now=now,
+        services=services(status, now),
+        copies=copies(status),
         problems=[(problem.code, reason_text(problem.code, problem.args)) for problem in status.problems],
         mode_reason=reason_text(status.mode_reason.code, status.mode_reason.args),
-    )  # fmt: skip
+    )

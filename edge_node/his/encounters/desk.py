@@ -99,9 +99,7 @@ def rail(
         for encounter in queries.mine_open(conn, queue_date=queue_date, doctor_id=doctor_id)
         if (entry := reception.entry(conn, encounter.registration_id))
     ]
-    waiting = reception.queue(
-        conn, queue_date, department_id=department_id, doctor_id=doctor_id, status=Status.WAITING
-    )  # fmt: skip
+    waiting = reception.queue(conn, queue_date, department_id=department_id, doctor_id=doctor_id, status=Status.WAITING)
     shown = waiting[:limit]
     return Rail(
         department=next(found, None),
@@ -122,9 +120,12 @@ def case(conn: Connection, encounter_id: str) -> Case | None:
     entry = reception.entry(conn, encounter.registration_id)
     assert entry is not None, "an encounter refers to its registration"
     return Case(
-        encounter=encounter, entry=entry, patient=entry.patient, draft=versions.newest_draft(conn, encounter_id),
+        encounter=encounter,
+        entry=entry,
+        patient=entry.patient,
+        draft=versions.newest_draft(conn, encounter_id),
         versions=versions.versions(conn, encounter_id),
-    )  # fmt: skip
+    )
 
 
 def history(conn: Connection, patient_id: str, *, except_registration: str) -> list[Visit]:

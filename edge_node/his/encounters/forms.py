@@ -9,12 +9,14 @@ from datetime import date
 from typing import Protocol
 
 from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Diagnosis, Note
+from edge_node.his.forms import whole_number
 
 # Between a diagnosis' code and its name in one form field; no code contains it.
 _CODE_END = "|"
 _DATE = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?|(\d{4})(\d{2})(\d{2})")
 _PRESSURE = re.compile(r"(\d{2,3})\s*(?:[-/ ]|mmhg)\s*(\d{2,3})\s*(?:mmhg)?", re.IGNORECASE)
-_UNIT = re.compile(r"\s*(°c|度|次/分|/min|bpm)$", re.IGNORECASE)
+# Without the spaces before it: looked for at every place, a long row of them would take hours.
+_UNIT = re.compile(r"(°c|度|次/分|/min|bpm)$", re.IGNORECASE)
 
 
 class Fields(Protocol):
@@ -38,7 +40,7 @@ def parse_note(form: Fields) -> Note:
 
 def parse_revision(form: Fields) -> int:
     """Which saved draft the form was filled from; 0 for none. Raises ValueError when the form is not one of ours."""
-    return int(form.get("revision", ""))
+    return whole_number(form.get("revision", ""))
 
 
 def diagnosis_value(diagnosis: Diagnosis) -> str:
@@ -64,7 +66,7 @@ def _normal(name: str, typed: str) -> str:
             pair = _PRESSURE.fullmatch(plain)
             return f"{pair[1]}/{pair[2]}" if pair else plain
         case _:
-            return _UNIT.sub("", plain).replace(",", ".")
+            return _UNIT.sub("", plain).rstrip().replace(",", ".")
 
 
 def _iso_date(plain: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge_node.his.forms import posted_json
+
 # What the first version of an encounter's note follows.
 NO_HASH = bytes(32)
 
@@ -51,7 +53,7 @@ def to_json(note: Note) -> str:
 
 def from_json(body: str) -> Note:
     """The reverse of to_json. Raises ValueError when the text is not a note; a field it lacks is empty."""
-    document = json.loads(body)
+    document = posted_json(body)
     try:
         diagnoses = tuple(Diagnosis(code=str(row["code"]), name=str(row["name"])) for row in document["diagnoses"])
         return Note(**{name: str(document.get(name, "")) for name in TEXT_FIELDS}, diagnoses=diagnoses)

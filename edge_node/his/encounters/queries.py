@@ -49,9 +49,14 @@ _ENCOUNTER = """
 def _encounter(row: Row) -> Encounter:
     id_, registration_id, patient_id, doctor_id, doctor_name, started_at, ended_at = tuple(row)
     return Encounter(
-        id=id_, registration_id=registration_id, patient_id=patient_id, doctor_id=doctor_id, doctor_name=doctor_name,
-        started_at=started_at, ended_at=ended_at,
-    )  # fmt: skip
+        id=id_,
+        registration_id=registration_id,
+        patient_id=patient_id,
+        doctor_id=doctor_id,
+        doctor_name=doctor_name,
+        started_at=started_at,
+        ended_at=ended_at,
+    )
 
 
 def get(conn: Connection, encounter_id: str) -> Encounter | None:
@@ -91,9 +96,7 @@ def call_next(conn: Connection, *, queue_date: date, department_id: str | None, 
     Who was called before and did not come is called after all who were not, so that one absent patient does not hold
     the queue up.
     """
-    waiting = reception.queue(
-        conn, queue_date, department_id=department_id, doctor_id=doctor_id, status=Status.WAITING
-    )  # fmt: skip
+    waiting = reception.queue(conn, queue_date, department_id=department_id, doctor_id=doctor_id, status=Status.WAITING)
     fresh = [entry for entry in waiting if of_registration(conn, entry.registration_id) is None]
     chosen = next(iter(fresh or waiting), None)
     return begin(conn, chosen.registration_id, doctor_id=doctor_id, at=at) if chosen else None

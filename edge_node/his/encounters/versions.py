@@ -169,7 +169,10 @@ def sign(
     ).fetchone()
     previous = bytes(last["hash"]) if last else NO_HASH
     current = newest_draft(conn, encounter_id)
-    if current and n != (last["n"] + 1 if last else 1):
+    if current is None:
+        # Nothing was saved, so nothing is signed: this is the first, whatever number the form brought.
+        n = 1
+    elif n != (last["n"] + 1 if last else 1):
         return Overtaken(draft=current)
     saved = save(conn, encounter_id, note, based_on=based_on, by=by, at=at, reason=reason)
     if isinstance(saved, Overtaken):

@@ -18,7 +18,7 @@ from edge_node.his.encounters import desk, forms, merge, queries, rules, version
 from edge_node.his.encounters.desk import Case, Stage
 from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Note, from_json, to_json
 from edge_node.his.encounters.versions import Overtaken, Saved, Signed
-from edge_node.his.forms import FieldProblem, by_field
+from edge_node.his.forms import FieldProblem, by_field, whole_number
 from edge_node.his.language import language, say, today
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.rules import Status
@@ -150,14 +150,16 @@ def settle(encounter_id: str) -> Page:
     case = _case(encounter_id)
     merged, reason, shown = _posted()
     try:
-        mine, based_on = from_json(request.form.get("mine", "")), int(request.form.get("based_on", ""))
+        mine, based_on = from_json(request.form.get("mine", "")), whole_number(request.form.get("based_on", ""))
     except ValueError:
         abort(400)
-    saved = versions.draft(reader(), encounter_id, shown)
-    results = {"merged": merged, "mine": mine, "saved": saved.note if saved else mine}
+    saved = versions.draft(reader(), encounter_id, shown) or abort(400)
+    if rules.too_long(mine):
+        abort(400)
+    results = {"merged": merged, "mine": mine, "saved": saved.note}
     result = results.get(request.form.get("action", "merged"), merged)
     if problems := rules.too_long(result):
-        return _conflict(case, saved.note if saved else Note(), shown, mine, reason, based_on, problems, result)
+        return _conflict(case, saved.note, shown, mine, reason, based_on, problems, result)
     now, by, staff = audit.moment(), who(), current_staff()
 
     def work(conn: Connection) -> Saved | Overtaken:

@@ -32,9 +32,7 @@ class Desk:
 
     def trace(self, conn: Connection, action: str, object: str, **detail: object) -> None:  # noqa: A002
         """One row of the audit log, in this transaction."""
-        audit.record(
-            conn, self.who, action, object, detail, at=self.moment.at, clock_state=self.moment.clock_state
-        )  # fmt: skip
+        audit.record(conn, self.who, action, object, detail, at=self.moment.at, clock_state=self.moment.clock_state)
 
     def number(self, conn: Connection, name: str) -> str:
         """The next number of a kind."""
@@ -44,6 +42,4 @@ class Desk:
 def this_desk() -> Desk:
     """The desk of this request; the clock is read once, for everything that the request writes."""
     ctx, moment = context(), audit.moment()
-    return Desk(
-        who=who(), moment=moment, today=local(moment.at).date(), node_code=ctx.node_code, epoch=ctx.epoch
-    )  # fmt: skip
+    return Desk(who=who(), moment=moment, today=local(moment.at).date(), node_code=ctx.node_code, epoch=ctx.epoch)

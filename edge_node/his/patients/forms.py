@@ -155,7 +155,7 @@ def _document(
         return id_type, kept
     if not typed:
         return FieldProblem(
-            field="id_number", text=text("The number is missing; without a document choose “No papers”")
+            field="id_number", text=text('The number is missing; without a document choose "No papers"')
         )
     if id_type is IdType.RESIDENT:
         # The same build; the beginning of the number tells which of the cards it is.

@@ -35,7 +35,6 @@ SURNAMES: Mapping[str, tuple[str, ...]] = {
 
 _PARTS = re.compile(r"[A-Za-z']+|[^\WA-Za-z\d_']")
 _LATIN = re.compile(r"[A-Za-z']+")
-_CHINESE = re.compile(r"[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _SEPARATORS = re.compile(r"[\s·•・．.,，\-]+")
 
 
@@ -62,11 +61,6 @@ def is_likely(name: str, key: str) -> bool:
     """Does a key begin the name as it is usually read? (王 is also read yu, but nobody means that.)"""
     units = [unit for n, part in enumerate(_parts(name)) for unit in _units(part, first=n == 0)]
     return "".join(unit[0] for unit in units).startswith(key) or "".join(unit[0][0] for unit in units).startswith(key)
-
-
-def is_chinese(words: str) -> bool:
-    """Has it a character that is read as Chinese (and must be marked so on an English page)?"""
-    return _CHINESE.search(words) is not None
 
 
 def display(name: str) -> str:

@@ -41,9 +41,7 @@ def seal(cipher: Cipher, number: str | None) -> SealedId | None:
     """An ID number as it is kept; done before the transaction, since it costs the writing thread nothing there."""
     if number is None:
         return None
-    return SealedId(
-        sealed=cipher.seal(number, purpose=PURPOSE), digest=cipher.digest(number), masked=mask(number)
-    )  # fmt: skip
+    return SealedId(sealed=cipher.seal(number, purpose=PURPOSE), digest=cipher.digest(number), masked=mask(number))
 
 
 def kept_number(conn: Connection, cipher: Cipher, patient: Patient, *, today: date) -> IdNumber | None:
@@ -68,9 +66,12 @@ def create(
     Raises LooksLikeAnother when there are more; the same ID number is always the same person.
     """
     twins = queries.same_person(
-        conn, name=person.name, birth_date=person.birth_date, phone=person.phone,
+        conn,
+        name=person.name,
+        birth_date=person.birth_date,
+        phone=person.phone,
         id_digest=id_number.digest if id_number else None,
-    )  # fmt: skip
+    )
     if any(twin.why is Likeness.SAME_ID_NUMBER or twin.patient.id not in distinct_from for twin in twins):
         raise LooksLikeAnother(twins)
     patient = queries.insert(
@@ -116,8 +117,11 @@ def change(
 def differences(now: Patient, person: Person, *, new_number: bool) -> list[str]:
     """The names of the fields in which a form differs from a record."""
     pairs = {
-        "name": (now.name, person.name), "sex": (now.sex, person.sex),
-        "birth_date": (now.birth_date, person.birth_date), "id_type": (now.id_type, person.id_type),
-        "phone": (now.phone, person.phone), "address": (now.address, person.address),
-    }  # fmt: skip
+        "name": (now.name, person.name),
+        "sex": (now.sex, person.sex),
+        "birth_date": (now.birth_date, person.birth_date),
+        "id_type": (now.id_type, person.id_type),
+        "phone": (now.phone, person.phone),
+        "address": (now.address, person.address),
+    }
     return [field for field, (old, new) in pairs.items() if old != new] + (["id_number"] if new_number else [])

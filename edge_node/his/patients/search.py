@@ -13,7 +13,7 @@ same initials belong to hundreds of people in a large clinic; without it the rig
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,6 +46,8 @@ class Match:
     why: Found
 
 
+# A name, a space and a phone number are shorter. The patterns below compare every place with every other.
+TEXT_MAX = 100
 # As many rows of one step are compared by their last visit; one letter begins the names of tens of thousands, of whom
 # nobody is looked for by it. A second word makes the search worth more.
 CANDIDATES_CAP = 1_000
@@ -71,7 +73,7 @@ def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Ma
 
     Asks for one more than is shown to learn whether there are more. An empty text finds nobody.
     """
-    text = " ".join(identity.to_plain(typed).split())
+    text = " ".join(identity.to_plain(typed[:TEXT_MAX]).split())
     narrowed = _NARROWED.fullmatch(text)
     narrow = narrowed["narrow"] if narrowed else ""
     if narrowed:
@@ -85,6 +87,11 @@ def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Ma
     chosen = list(found.values())[:limit]
     visits = last_visits(conn, [patient.id for patient, _ in chosen])
     return [Match(patient=patient, why=why, last_visit=visits.get(patient.id)) for patient, why in chosen]
+
+
+def asked(form: Mapping[str, str]) -> str:
+    """What stands in the search field of a form or an address, as far as anybody can mean it."""
+    return form.get("q", "").strip()[:TEXT_MAX]
 
 
 def is_private(typed: str) -> bool:

@@ -9,11 +9,9 @@ from typing import Any
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from edge_node.base.errors import StoreError
-from edge_node.base.logs import event
 from edge_node.his import audit, request_key
 from edge_node.his.context import context, reader, write
-from edge_node.his.forms import FieldProblem, by_field
+from edge_node.his.forms import FieldProblem, by_field, whole_number
 from edge_node.his.language import say, today
 from edge_node.his.patients import forms, pinyin, queries, records, rules, search
 from edge_node.his.patients.desk import this_desk
@@ -56,7 +54,7 @@ def words() -> dict[str, Any]:
 @require(*READERS)
 def index() -> str:
     """Find a patient."""
-    return _search_page(request.args.get("q", "").strip())
+    return _search_page(search.asked(request.args))
 
 
 @blueprint.post("/find")
@@ -66,7 +64,7 @@ def find() -> str | Response:
 
     A number of one person leads straight to the record.
     """
-    typed = request.form.get("q", "").strip()
+    typed = search.asked(request.form)
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=2)
     if len(matches) == 1 and matches[0].why.is_certain:
         return redirect(url_for("patients.record", patient_id=matches[0].patient.id))
@@ -106,7 +104,7 @@ def new() -> str:
 @require(*WRITERS)
 def begin() -> str:
     """A form begun with what was searched for; posted, so that an ID number never stands in an address."""
-    return _form_page({"id_type": IdType.RESIDENT, **forms.begin(request.form.get("q", ""), today=today())})
+    return _form_page({"id_type": IdType.RESIDENT, **forms.begin(search.asked(request.form), today=today())})
 
 
 @blueprint.post("/new")
@@ -125,7 +123,7 @@ def create() -> str | Response | tuple[str, int]:
     def work(conn: Connection) -> str:
         return records.create(conn, person, sealed, desk, distinct_from=distinct).id
 
-    token = request_key.posted(request.form)
+    token = request_key.posted_form(request.form)
     try:
         patient_id = write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
     except records.LooksLikeAnother as held:
@@ -159,7 +157,7 @@ def change(patient_id: str) -> str | Response | tuple[str, int]:
     def work(conn: Connection) -> str:
         return records.change(conn, patient_id, version, person, sealed, desk).id
 
-    token = request_key.posted(request.form)
+    token = request_key.posted_form(request.form)
     try:
         write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
     except records.LooksLikeAnother as held:
@@ -171,11 +169,8 @@ def change(patient_id: str) -> str | Response | tuple[str, int]:
 
 
 def note_view(patient: Patient) -> None:
-    """Write down that the record was looked at. A full disk stops the writing, not the looking: care goes on."""
-    try:
-        audit.viewed(who(), f"patient:{patient.id}")
-    except StoreError as error:
-        event("view_not_recorded", code=error.code)
+    """Write down that the record was looked at."""
+    audit.viewed(who(), f"patient:{patient.id}")
 
 
 def distinct_from(form: Mapping[str, str]) -> frozenset[str]:
@@ -186,7 +181,7 @@ def distinct_from(form: Mapping[str, str]) -> frozenset[str]:
 def posted_version(form: Mapping[str, str]) -> int:
     """The version that a form was filled from. A form without one is not ours: 400."""
     try:
-        return int(form.get("version", ""))
+        return whole_number(form.get("version", ""))
     except ValueError:
         abort(400)
 

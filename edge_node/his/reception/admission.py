@@ -57,9 +57,16 @@ def admit(
             if entry.department.id == visit.department_id:
                 raise AlreadyWaiting(entry)
     made = queries.register(
-        conn, patient_id=patient.id, department_id=visit.department_id, doctor_id=visit.doctor_id,
-        queue_date=desk.today, visit_no=desk.number(conn, "visit"), mode=mode, at=desk.moment.at, by=desk.staff_id,
-    )  # fmt: skip
+        conn,
+        patient_id=patient.id,
+        department_id=visit.department_id,
+        doctor_id=visit.doctor_id,
+        queue_date=desk.today,
+        visit_no=desk.number(conn, "visit"),
+        mode=mode,
+        at=desk.moment.at,
+        by=desk.staff_id,
+    )
     desk.trace(conn, "registered", f"registration:{made.registration_id}", patient=patient.id, queue_no=made.queue_no)
     return made
 
@@ -70,9 +77,10 @@ def already_waiting(entry: QueueEntry) -> FieldProblem:
         field="department_id",
         text=text(
             "Already in this queue as %(number)s (%(status)s)",
-            number=queue_label(entry.mark, entry.queue_no), status=STATUS_NAMES[entry.status],
+            number=queue_label(entry.mark, entry.queue_no),
+            status=STATUS_NAMES[entry.status],
         ),
-    )  # fmt: skip
+    )
 
 
 def withdraw(conn: Connection, registration_id: str, desk: Desk, *, reason: str) -> bool:

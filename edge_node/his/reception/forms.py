@@ -33,10 +33,8 @@ def parse(
         return [FieldProblem(field="doctor_id", text=text("This doctor is not here any more; choose another"))]
     if doctor is not None and department_id and doctor.department_id != department_id:
         return [
-            FieldProblem(
-                field="doctor_id", text=text("%(doctor)s works in another department", doctor=doctor.name)
-            )
-        ]  # fmt: skip
+            FieldProblem(field="doctor_id", text=text("%(doctor)s works in another department", doctor=doctor.name))
+        ]
     if not department_id and doctor is None:
         return [FieldProblem(field="department_id", text=text("Choose where the patient is to be seen"))]
     return ThisVisit(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from edge_node.his.forms import whole_number
 from edge_node.his.patients import forms as person_forms
 from edge_node.his.patients import queries as patients
 from edge_node.his.patients.queries import Patient
@@ -64,7 +65,7 @@ def queue(conn: Connection, args: Mapping[str, str], day: date, now: int) -> Que
     if status in (Status.DONE, Status.CANCELLED):
         entries.reverse()
     last_page = max(0, (len(entries) - 1) // ROWS_PER_PAGE)
-    page = min(int(args["page"]) - 1, last_page) if args.get("page", "").isdecimal() and args["page"] != "0" else 0
+    page = _page(args.get("page", ""), last_page)
     begin = page * ROWS_PER_PAGE
     rows = [
         Row(entry=entry, waited_s=waited_minutes(entry.registered_at, now) * 60)
@@ -75,6 +76,13 @@ def queue(conn: Connection, args: Mapping[str, str], day: date, now: int) -> Que
         department_id=department_id, page=page + 1, first=begin + 1 if rows else 0, last=begin + len(rows),
         total=len(entries),
     )  # fmt: skip
+
+
+def _page(asked: str, last_page: int) -> int:
+    try:
+        return min(max(whole_number(asked) - 1, 0), last_page)
+    except ValueError:
+        return 0
 
 
 def places(conn: Connection, day: date) -> list[Place]:

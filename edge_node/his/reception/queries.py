@@ -179,10 +179,12 @@ def ahead(conn: Connection, entry: QueueEntry) -> int:
           AND (:doctor IS NULL OR doctor_id IS NULL OR doctor_id = :doctor)
         """,
         {
-            "day": entry.queue_date.isoformat(), "department": entry.department.id, "no": entry.queue_no,
+            "day": entry.queue_date.isoformat(),
+            "department": entry.department.id,
+            "no": entry.queue_no,
             "doctor": entry.doctor_id,
         },
-    ).fetchone()  # fmt: skip
+    ).fetchone()
     return int(n)
 
 
@@ -205,9 +207,16 @@ def register(
     """
     registration_id = str(ULID.from_timestamp(at))
     values = {
-        "id": registration_id, "visit_no": visit_no, "patient": patient_id, "department": department_id,
-        "doctor": doctor_id, "day": queue_date.isoformat(), "mode": mode, "at": at, "by": by,
-    }  # fmt: skip
+        "id": registration_id,
+        "visit_no": visit_no,
+        "patient": patient_id,
+        "department": department_id,
+        "doctor": doctor_id,
+        "day": queue_date.isoformat(),
+        "mode": mode,
+        "at": at,
+        "by": by,
+    }
     conn.execute(
         """
         INSERT INTO registration (id, visit_no, patient_id, department_id, doctor_id, kind, queue_date, queue_no,

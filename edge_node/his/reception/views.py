@@ -67,7 +67,7 @@ def index() -> str:
 @require(*STAFF)
 def find() -> str | Response:
     """Look up what was scanned or typed; posted, so that an ID number never stands in an address."""
-    typed = request.form.get("q", "").strip()
+    typed = search.asked(request.form)
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=2)
     if len(matches) == 1 and matches[0].why.is_certain:
         found = matches[0].patient.id
@@ -106,7 +106,7 @@ def register() -> str | Response | tuple[str, int]:
             conn, person, sealed, visit, desk, known=known, distinct_from=distinct, mode=mode
         ).registration_id
 
-    token = request_key.posted(form)
+    token = request_key.posted_form(form)
     try:
         registration_id = write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
     except records.LooksLikeAnother as held:
@@ -151,7 +151,7 @@ def _chosen(patient_id: str) -> Patient | None:
 
 
 def _begun(typed: str) -> Mapping[str, str]:
-    return person_forms.begin(typed or request.args.get("q", ""), today=today())
+    return person_forms.begin(typed or search.asked(request.args), today=today())
 
 
 def _status(registration_id: str) -> Status | None:
@@ -167,7 +167,7 @@ def _desk_page(
     twins: Sequence[Twin] = (),
     typed: str = "",
 ) -> str:
-    typed = typed or request.args.get("q", "").strip()
+    typed = typed or search.asked(request.args)
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=MATCHES_SHOWN + 1)
     registered = request.args.get("registered") or request.args.get("cancelled")
     return render_template(

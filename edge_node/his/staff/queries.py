@@ -20,10 +20,15 @@ FROM staff
 
 def _staff(row: Row) -> Staff:
     return Staff(
-        id=row["id"], code=row["code"], name=row["name"], title=row["title"], department_id=row["department_id"],
+        id=row["id"],
+        code=row["code"],
+        name=row["name"],
+        title=row["title"],
+        department_id=row["department_id"],
         roles=frozenset(Role(role) for role in (row["roles"] or "").split(",") if role),
-        must_change=bool(row["must_change"]), active=bool(row["active"]),
-    )  # fmt: skip
+        must_change=bool(row["must_change"]),
+        active=bool(row["active"]),
+    )
 
 
 def get(conn: Connection, staff_id: str) -> Staff | None:
@@ -61,10 +66,16 @@ def insert(
         "INSERT INTO staff (id, code, name, title, department_id, password_hash, must_change, created_at) "
         "VALUES (:id, :code, :name, :title, :department_id, :password_hash, :must_change, :at)",
         {
-            "id": staff_id, "code": code.strip().lower(), "name": name, "title": title, "department_id": department_id,
-            "password_hash": password_hash, "must_change": must_change, "at": at,
+            "id": staff_id,
+            "code": code.strip().lower(),
+            "name": name,
+            "title": title,
+            "department_id": department_id,
+            "password_hash": password_hash,
+            "must_change": must_change,
+            "at": at,
         },
-    )  # fmt: skip
+    )
     conn.executemany(
         "INSERT INTO staff_role (staff_id, role) VALUES (?, ?)", [(staff_id, role) for role in sorted(set(roles))]
     )

@@ -90,7 +90,7 @@ def _begin(conn: Connection, typed: SignIn, who: audit.Who, now: int) -> int | F
         wait = duration((until - now) / 1000)
         return FieldProblem(
             field="code", text=text("This code is locked for another %(wait)s after five failures", wait=wait)
-        )  # fmt: skip
+        )
     until = locked_until(queries.failures_of_address(conn, who.address, now=now), FAILURES_PER_ADDRESS, now)
     if until is not None:
         wait = duration((until - now) / 1000)
@@ -152,11 +152,18 @@ def _form(
 ) -> str:
     status, now = node_status(), context().clock.wall_ms()
     return render_template(
-        "staff/login.html", typed=typed or {"station": request.cookies.get(STATION_COOKIE, "")},
-        problems=problems or [], errors=errors or {}, next_page=next_page, waiting=waiting,
-        stations=queries.stations(reader()), station_length=STATION_MAX_LENGTH, status=status, now=now,
+        "staff/login.html",
+        typed=typed or {"station": request.cookies.get(STATION_COOKIE, "")},
+        problems=problems or [],
+        errors=errors or {},
+        next_page=next_page,
+        waiting=waiting,
+        stations=queries.stations(reader()),
+        station_length=STATION_MAX_LENGTH,
+        status=status,
+        now=now,
         day=local(now).date(),
-    )  # fmt: skip
+    )
 
 
 @blueprint.post("/logout")
@@ -190,9 +197,7 @@ def password() -> Page | tuple[str, int, dict[str, str]]:
     if isinstance(typed, list):
         return _password_again(typed)
     now, who, session_id = audit.moment(), security.who(), security.current_session_id()
-    attempt = write(
-        lambda conn: _begin(conn, SignIn(code=staff.code, password="", station=who.station), who, now.at)
-    )  # fmt: skip
+    attempt = write(lambda conn: _begin(conn, SignIn(code=staff.code, password="", station=who.station), who, now.at))
     if isinstance(attempt, FieldProblem):
         return error_page(PAGES[429], 429, detail=attempt.text)
     if not passwords.verify_password(queries.password_hash(reader(), staff.id), typed.old):

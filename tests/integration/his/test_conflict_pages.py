@@ -73,9 +73,14 @@ def test_three_ways_out(
     encounter_id, page = overtaken
     fields = {name: hidden(page.text, name) for name in ("revision", "based_on", "mine", "complaint", "temperature")}
     answer = clinic.his.post(
-        clinic.his.client, f"/encounters/{encounter_id}/settle",
-        **fields, action=action, history="together", pulse="88", diagnosis=["J20.900|急性支气管炎", "M10.900|痛风"],
-    )  # fmt: skip
+        clinic.his.client,
+        f"/encounters/{encounter_id}/settle",
+        **fields,
+        action=action,
+        history="together",
+        pulse="88",
+        diagnosis=["J20.900|急性支气管炎", "M10.900|痛风"],
+    )
     assert (answer.status_code, answer.location) == (302, f"/encounters/{encounter_id}")
     note = newest(clinic, encounter_id)
     assert (note.history, note.pulse, Diagnosis(code="M10.900", name="痛风") in note.diagnoses) == (

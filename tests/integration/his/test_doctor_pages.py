@@ -206,6 +206,43 @@ def test_a_draft_that_is_too_long_is_given_back_whole(clinic: Clinic) -> None:
 # Who may, and what is no page.
 
 
+def test_a_record_leads_a_doctor_to_the_encounters(clinic: Clinic) -> None:
+    encounter_id = clinic.begun()
+    encounter = queries.get(clinic.his.conn, encounter_id)
+    assert encounter is not None
+    path, link = f"/patients/{encounter.patient_id}", f'href="/encounters/{encounter_id}"'
+    assert link in get(clinic, path).text
+    clinic.his.sign_in("zhou")
+    assert link not in get(clinic, path).text, "a registrar may not see notes"
+
+
+def test_more_earlier_visits_than_fit_are_behind_a_link(clinic: Clinic) -> None:
+    first = clinic.begun()
+    encounter = queries.get(clinic.his.conn, first)
+    assert encounter is not None
+    for _ in range(5):
+        clinic.comes("", patient_id=encounter.patient_id)
+        clinic.call_next("shen")
+    page = get(clinic, f"/encounters/{first}").text
+    assert f'<a href="/patients/{encounter.patient_id}">All visits</a>' in page
+
+
+@pytest.mark.parametrize("path", ["/{encounter}", "/{encounter}?amend=1", "/{encounter}/versions"])
+def test_no_title_carries_a_name(clinic: Clinic, path: str) -> None:
+    encounter_id = clinic.begun("单雅琴")
+    clinic.sign(encounter_id)
+    page = get(clinic, "/encounters" + path.format(encounter=encounter_id)).text
+    title = page[page.index("<title>") : page.index("</title>")]
+    assert "单雅琴" in page and "单雅琴" not in title, "the browser keeps titles in its history"
+
+
+def test_what_was_found_is_what_the_page_shows(clinic: Clinic) -> None:
+    encounter_id = clinic.begun()
+    answer = post(clinic, encounter_id, **TYPED, dx="急性", action="find")
+    assert answer.location.endswith("#found")
+    assert re.search(r'<button[^>]* id="found" autofocus[^>]* data-key="1"', get(clinic, answer.location).text)
+
+
 @pytest.mark.parametrize("path", ["", "/", "/{encounter}", "/{encounter}/versions"])
 def test_only_doctors_see_notes(clinic: Clinic, path: str) -> None:
     encounter_id = clinic.begun()

@@ -105,9 +105,13 @@ def test_the_rail_shows_mine_and_who_waits_for_me(clinic: Clinic) -> None:
         clinic.comes(name, doctor="guo" if name == "覃𬭎" else None)
     clinic.call_next("shen")
     rail = desk.rail(
-        clinic.his.conn, queue_date=clinic.today, doctor_id=clinic.staff["shen"], now=clinic.his.clock.wall_ms(),
-        department_id=clinic.departments["internal"], limit=1,
-    )  # fmt: skip
+        clinic.his.conn,
+        queue_date=clinic.today,
+        doctor_id=clinic.staff["shen"],
+        now=clinic.his.clock.wall_ms(),
+        department_id=clinic.departments["internal"],
+        limit=1,
+    )
     cards = [(card.entry.patient.name, card.encounter_id is not None, card.waited_min) for card in rail.cards]
     assert cards == [("王秀兰", True, 4), ("曾国强", False, 3)]
     assert (rail.waiting, rail.hidden) == (2, 1)

@@ -81,11 +81,14 @@ def test_every_request_is_counted_by_rule_and_never_by_address(his: His) -> None
     client = app.test_client()
     for path in ("/login", "/language/en?next=/", "/language/tlh", "/nope/13805162207", "/healthz"):
         client.get(path)
+    for number in range(3):
+        client.open("/login", method=f"WORD{number}")
     counts = {tuple(sample["labels"]): sum(sample["counts"]) for sample in seconds.samples()}
     assert counts == {
         ("/login", "GET", "200"): 1,
         ("/language/<code>", "GET", "302"): 2,
         ("(none)", "GET", "404"): 1,
+        ("(none)", "(other)", "405"): 3,
         ("/healthz", "GET", "200"): 1,
     }
 

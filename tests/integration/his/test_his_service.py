@@ -255,6 +255,17 @@ def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
     assert caught.value.code == "already-running" and "his.listen" in str(caught.value.hint)
 
 
+def test_a_second_his_on_the_same_database_does_not_begin(tmp_path: Path) -> None:
+    home = a_home(tmp_path / "node")
+    with running(home) as node:
+        with pytest.raises(ServiceError) as caught:
+            asyncio.run(service.serve(a_config(home), SystemClock(), asyncio.Event()))
+        assert (caught.value.code, caught.value.exit_code) == ("already-running", ExitCode.BUSY)
+        assert node.get("/readyz").status == 200
+        status = read_status(home / "run", "his")
+    assert status is not None and not status.stopped, "the first one's state stands"
+
+
 def test_the_certificates_end_is_told_to_the_monitor(tmp_path: Path) -> None:
     home = a_home(tmp_path / "node", his=TLS)
     with running(home, a_certificate(home)):

@@ -48,9 +48,12 @@ def lose_the_session(his: His, typed: str = TYPED) -> tuple[str, dict[str, objec
     """Sign in, open a form, be idle for too long, post it; the answer's page and what was posted."""
     his.sign_in("shen")
     form: dict[str, object] = {
-        "csrf_token": his.csrf(his.client, "/password"), "request_key": request_key.new(), "text": typed,
-        "tag": ["a", "b"], "password": "not to be carried",
-    }  # fmt: skip
+        "csrf_token": his.csrf(his.client, "/password"),
+        "request_key": request_key.new(),
+        "text": typed,
+        "tag": ["a", "b"],
+        "password": "not to be carried",
+    }
     his.clock.advance(16 * 60)
     answer = his.client.post("/note?draft=1", data=form)
     assert answer.status_code == 401

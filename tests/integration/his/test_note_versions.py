@@ -112,8 +112,13 @@ def test_a_signature_says_who_when_and_how(clinic: Clinic, encounter_id: str) ->
     assert clinic.sign(encounter_id, MORE) == Signed(n=1)
     (version,) = versions.versions(clinic.his.conn, encounter_id)
     assert (version.n, version.note, version.author_name, version.signed_at, version.clock_state, version.mode) == (
-        1, MORE, "沈立群", clinic.his.clock.wall_ms(), "synced", "online",
-    )  # fmt: skip
+        1,
+        MORE,
+        "沈立群",
+        clinic.his.clock.wall_ms(),
+        "synced",
+        "online",
+    )
     rows = clinic.his.conn.execute("SELECT n, rank, code, name FROM diagnosis WHERE encounter_id = ?", (encounter_id,))
     assert [tuple(row) for row in rows] == [(1, 1, BRONCHITIS.code, BRONCHITIS.name)]
 
@@ -123,8 +128,9 @@ def test_an_amendment_is_the_next_version_and_the_first_stays(clinic: Clinic, en
     assert clinic.sign(encounter_id, MORE, n=2, based_on=1, doctor="guo", reason="forgotten") == Signed(n=2)
     found = versions.versions(clinic.his.conn, encounter_id)
     assert [(v.n, v.note, v.author_name, v.reason, v.revision) for v in found] == [
-        (2, MORE, "郭宁", "forgotten", 2), (1, NOTE, "沈立群", "", 1),
-    ]  # fmt: skip
+        (2, MORE, "郭宁", "forgotten", 2),
+        (1, NOTE, "沈立群", "", 1),
+    ]
     assert versions.broken_version(clinic.his.conn, encounter_id) is None
 
 

@@ -63,6 +63,20 @@ def test_a_record_is_made_and_shown_with_its_number_masked(his: His) -> None:
     assert "单雅琴" not in page.text.partition("</title>")[0]
 
 
+def test_a_form_shown_again_by_the_back_button_is_not_answered_with_the_first_ones_result(his: His) -> None:
+    token = request_key.new()
+    first, second = (
+        made(create(his, request_key=token, name=name, id_type="none", id_number="", phone=""))
+        for name in ("单雅琴", "沈玉清")
+    )
+    assert first != second and patients(his) == 2
+    phones = ("13805162207", "13805162208")
+    for version, phone in enumerate(phones, start=1):
+        form = {**FORM, "id_type": "none", "id_number": "", "phone": phone, "version": str(version)}
+        made(his.post(his.client, f"/patients/{first}/edit", **form, request_key=token))
+        assert his.conn.execute("SELECT phone FROM patient WHERE id = ?", (first,)).fetchone()[0] == phone
+
+
 def test_the_number_is_sealed_in_the_database(his: His) -> None:
     create(his)
     row = his.conn.execute("SELECT * FROM patient").fetchone()
@@ -121,6 +135,8 @@ def test_the_same_number_is_the_same_person_whatever_is_said(his: His) -> None:
     assert held.status_code == 409
     assert "same ID number" in held.text
     assert 'name="distinct_from"' not in held.text
+    assert "correct the number and:" in held.text
+    assert "Save the record <kbd>" in held.text, "a typing error can be mended"
     used = create(his, use=there)
     assert used.location == f"/patients/{there}"
     assert patients(his) == 1

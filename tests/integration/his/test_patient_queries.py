@@ -14,9 +14,8 @@ from edge_node.his.patients.queries import Likeness, Patient
 from edge_node.his.patients.search import Found
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.rules import Status
-from edge_node.store.connection import Connection, IntegrityError, connect
-from edge_node.store.databases import DATABASES
-from edge_node.store.migrate import create_database
+from edge_node.store.connection import Connection, IntegrityError
+from tests.support.databases import his_database
 from tests.support.people import (
     AT,
     a_doctor,
@@ -31,12 +30,10 @@ from tests.support.people import (
 
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[Connection]:
-    create_database(tmp_path / "his.db", DATABASES["his"])
-    conn = connect(tmp_path / "his.db")
-    departments(conn)
-    a_registrar(conn)
-    yield conn
-    conn.close()
+    with his_database(tmp_path) as conn:
+        departments(conn)
+        a_registrar(conn)
+        yield conn
 
 
 def found(conn: Connection, typed: str, limit: int = 10) -> list[str]:
@@ -45,15 +42,29 @@ def found(conn: Connection, typed: str, limit: int = 10) -> list[str]:
 
 def change(conn: Connection, patient: Patient, **changes: object) -> Patient | None:
     values: dict[str, object] = {
-        "version": patient.version, "name": patient.name, "sex": patient.sex, "birth_date": patient.birth_date,
-        "phone": patient.phone, "address": patient.address, "id_type": patient.id_type, "id_number": None, "at": AT,
-    } | changes  # fmt: skip
+        "version": patient.version,
+        "name": patient.name,
+        "sex": patient.sex,
+        "birth_date": patient.birth_date,
+        "phone": patient.phone,
+        "address": patient.address,
+        "id_type": patient.id_type,
+        "id_number": None,
+        "at": AT,
+    } | changes
     return queries.update(conn, patient.id, **values)  # type: ignore[arg-type]
 
 
 def test_what_is_kept_comes_back(conn: Connection) -> None:
-    made = a_patient(conn, "㛃晓𬭎", born="2020-02-29", sex=Sex.MALE, phone="13805162207", id_number=an_id_number(),
-                     address="桂花里 12 号")  # fmt: skip
+    made = a_patient(
+        conn,
+        "㛃晓𬭎",
+        born="2020-02-29",
+        sex=Sex.MALE,
+        phone="13805162207",
+        id_number=an_id_number(),
+        address="桂花里 12 号",
+    )
     assert queries.get(conn, made.id) == made
     assert made.id_number_masked == "3205**********2022"
     assert queries.sealed_id_number(conn, made.id) == b"sealed"
@@ -187,9 +198,12 @@ def test_narrowing_looks_beyond_the_first_thousand(conn: Connection) -> None:
 def test_same_person(conn: Connection, name: str, born: str, phone: str, id_number: str, why: Likeness | None) -> None:
     there = a_patient(conn, phone="13805162207", id_number=an_id_number())
     twins = queries.same_person(
-        conn, name=name, birth_date=date.fromisoformat(born), phone=phone,
+        conn,
+        name=name,
+        birth_date=date.fromisoformat(born),
+        phone=phone,
         id_digest=digest(id_number) if id_number else None,
-    )  # fmt: skip
+    )
     assert [(twin.patient.id, twin.why) for twin in twins] == ([(there.id, why)] if why else [])
     assert queries.same_person(conn, name=name, birth_date=date.fromisoformat(born), except_id=there.id) == []
 

@@ -10,20 +10,17 @@ import pytest
 
 from edge_node.his.reception import page, queries
 from edge_node.his.reception.rules import Kind, Status
-from edge_node.store.connection import Connection, IntegrityError, connect
-from edge_node.store.databases import DATABASES
-from edge_node.store.migrate import create_database
+from edge_node.store.connection import Connection, IntegrityError
+from tests.support.databases import his_database
 from tests.support.people import AT, DAY, a_doctor, a_patient, a_registrar, a_registration, departments
 
 
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[Connection]:
-    create_database(tmp_path / "his.db", DATABASES["his"])
-    conn = connect(tmp_path / "his.db")
-    departments(conn)
-    a_registrar(conn)
-    yield conn
-    conn.close()
+    with his_database(tmp_path) as conn:
+        departments(conn)
+        a_registrar(conn)
+        yield conn
 
 
 def names(entries: list[queries.QueueEntry]) -> list[str]:
@@ -59,9 +56,16 @@ def test_an_unknown_patient_or_department_is_refused(conn: Connection, patient: 
     known = a_patient(conn)
     with pytest.raises(IntegrityError):
         queries.register(
-            conn, patient_id=patient or known.id, department_id=department, doctor_id=None, queue_date=DAY,
-            visit_no="V1", mode="online", at=AT, by="staff-zhoumin",
-        )  # fmt: skip
+            conn,
+            patient_id=patient or known.id,
+            department_id=department,
+            doctor_id=None,
+            queue_date=DAY,
+            visit_no="V1",
+            mode="online",
+            at=AT,
+            by="staff-zhoumin",
+        )
 
 
 def test_the_queue_is_in_the_order_of_coming_whatever_the_clock_did(conn: Connection) -> None:
@@ -74,8 +78,11 @@ def test_the_queue_is_in_the_order_of_coming_whatever_the_clock_did(conn: Connec
     assert names(queries.queue(conn, DAY, status=Status.WITH_DOCTOR)) == ["丁"]
     assert queries.queue(conn, DAY + timedelta(days=1)) == []
     assert queries.counts(conn, DAY) == {
-        Status.WAITING: 3, Status.WITH_DOCTOR: 1, Status.DONE: 0, Status.CANCELLED: 0,
-    }  # fmt: skip
+        Status.WAITING: 3,
+        Status.WITH_DOCTOR: 1,
+        Status.DONE: 0,
+        Status.CANCELLED: 0,
+    }
     assert queries.waiting_by_department(conn, DAY) == {"d1": 3}
 
 
@@ -116,11 +123,18 @@ def test_who_was_quicker_wins(conn: Connection) -> None:
 @pytest.mark.parametrize(
     ("args", "first", "last", "page_no"),
     [
-        ({}, 1, 15, 1), ({"page": "2"}, 16, 17, 2), ({"page": "99"}, 16, 17, 2), ({"page": "0"}, 1, 15, 1),
-        ({"page": "x"}, 1, 15, 1), ({"page": "²"}, 1, 15, 1), ({"status": "nonsense"}, 1, 15, 1),
-        ({"status": "done"}, 0, 0, 1), ({"department": "d2"}, 0, 0, 1), ({"department": "d9"}, 0, 0, 1),
+        ({}, 1, 15, 1),
+        ({"page": "2"}, 16, 17, 2),
+        ({"page": "99"}, 16, 17, 2),
+        ({"page": "0"}, 1, 15, 1),
+        ({"page": "x"}, 1, 15, 1),
+        ({"page": "²"}, 1, 15, 1),
+        ({"status": "nonsense"}, 1, 15, 1),
+        ({"status": "done"}, 0, 0, 1),
+        ({"department": "d2"}, 0, 0, 1),
+        ({"department": "d9"}, 0, 0, 1),
     ],
-)  # fmt: skip
+)
 def test_pages_of_the_queue(conn: Connection, args: dict[str, str], first: int, last: int, page_no: int) -> None:
     patient = a_patient(conn)
     for _ in range(17):

@@ -19,9 +19,16 @@ from tests.support.his import His, a_his, hidden_fields
 from tests.support.people import an_id_number, departments
 
 FORM = {
-    "department_id": "d1", "doctor_id": "", "name": "单雅琴", "sex": "2", "birth_date": "1980-03-14",
-    "id_type": "resident", "id_number": an_id_number(), "phone": "138 0516 2207", "address": "",
-}  # fmt: skip
+    "department_id": "d1",
+    "doctor_id": "",
+    "name": "单雅琴",
+    "sex": "2",
+    "birth_date": "1980-03-14",
+    "id_type": "resident",
+    "id_number": an_id_number(),
+    "phone": "138 0516 2207",
+    "address": "",
+}
 
 
 @pytest.fixture
@@ -251,9 +258,14 @@ def test_many_desks_at_once_give_each_number_once(his: His) -> None:
         for k in range(6):
             name = f"患者{'甲乙丙丁'[n]}{'一二三四五六'[k]}"
             form = {
-                **FORM, "csrf_token": tokens[n], "request_key": request_key.new(), "name": name,
-                "id_number": an_id_number(f"19{50 + n * 6 + k}-01-02"), "birth_date": "", "phone": "",
-            }  # fmt: skip
+                **FORM,
+                "csrf_token": tokens[n],
+                "request_key": request_key.new(),
+                "name": name,
+                "id_number": an_id_number(f"19{50 + n * 6 + k}-01-02"),
+                "birth_date": "",
+                "phone": "",
+            }
             answers.append(desks[n].post("/reception", data=form).status_code)
         return answers
 

@@ -25,10 +25,13 @@ def plant(his: His, *, training: bool) -> list[seed.Account]:
     passwords = iter(f"first-{n}" for n in range(99))
     return his.write(
         lambda conn: seed.plant(
-            conn, at=1, training=training, hash_password=lambda password: f"hash of {password}",
+            conn,
+            at=1,
+            training=training,
+            hash_password=lambda password: f"hash of {password}",
             make_password=lambda: next(passwords),
         )
-    )  # fmt: skip
+    )
 
 
 def test_a_real_clinic_gets_departments_and_diagnoses_and_no_accounts(his: His) -> None:

@@ -236,9 +236,12 @@ def test_a_first_password_must_be_changed_before_anything_else(his: His) -> None
     assert his.last.location == "/password"
     assert his.client.get("/console").location == "/password"
     answer = his.post(
-        his.client, "/password", password=PASSWORD, new_password="another three words",
+        his.client,
+        "/password",
+        password=PASSWORD,
+        new_password="another three words",
         new_password_again="another three words",
-    )  # fmt: skip
+    )
     assert answer.location == "/console"
     assert is_in(his, "/console")
     his.sign_in("new", client=his.browser(), password="another three words")
@@ -277,8 +280,13 @@ def test_a_bad_change_names_the_field_and_changes_nothing(his: His, old: str, ne
 def test_guessing_the_old_password_in_an_open_session_locks_as_well(his: His) -> None:
     his.sign_in("gu")
     for _ in range(5):
-        his.post(his.client, "/password", password="a guess of mine", new_password="three new words",
-                 new_password_again="three new words")  # fmt: skip
+        his.post(
+            his.client,
+            "/password",
+            password="a guess of mine",
+            new_password="three new words",
+            new_password_again="three new words",
+        )
     answer = his.post(
         his.client, "/password", password=PASSWORD, new_password="three new words", new_password_again="three new words"
     )

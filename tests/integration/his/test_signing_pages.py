@@ -48,6 +48,13 @@ def test_a_note_is_signed(clinic: Clinic) -> None:
     assert audit.verify(clinic.his.conn) is None
 
 
+def test_measures_have_their_units_among_the_versions_too(clinic: Clinic) -> None:
+    encounter_id = clinic.begun()
+    post(clinic, encounter_id, **TYPED | {"action": "sign"})
+    page = words(get(clinic, f"/encounters/{encounter_id}/versions"))
+    assert "37.6 ℃" in page and "138/86 mmHg" in page
+
+
 def test_the_sign_button_is_held_with_its_reasons_beside_it(clinic: Clinic) -> None:
     encounter_id = clinic.begun()
     page = get(clinic, f"/encounters/{encounter_id}")

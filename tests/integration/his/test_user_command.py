@@ -70,11 +70,15 @@ def test_a_reset_signs_out_everywhere_and_lifts_the_lock(his: His) -> None:
         pytest.param(["add", "a b", "--name", "x", "--role", "nurse"], "usage", "staff code", id="blank-in-the-code"),
         pytest.param(["add", "周敏", "--name", "x", "--role", "nurse"], "usage", "staff code", id="chinese-code"),
         pytest.param(["add", "li", "--name", " ", "--role", "nurse"], "usage", "a name", id="no-name"),
-        pytest.param(["add", "li", "--name", "x", "--role", "nurse", "--department", "moon"], "department-unknown",
-                     "moon", id="no-such-department"),
+        pytest.param(
+            ["add", "li", "--name", "x", "--role", "nurse", "--department", "moon"],
+            "department-unknown",
+            "moon",
+            id="no-such-department",
+        ),
         pytest.param(["reset", "nobody"], "staff-unknown", "nobody", id="reset-of-nobody"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_done_is_said_and_changes_nothing(his: His, arguments: list[str], code: str, said: str) -> None:
     his.add_staff("zhou", Role.REGISTRAR)
     result = user(his, *arguments)

@@ -10,18 +10,16 @@ import pytest
 
 from edge_node.base.clock import ClockState
 from edge_node.his.audit import NO_HASH, Who, record, verify
-from edge_node.store.connection import Connection, DatabaseError, connect, transaction
-from edge_node.store.databases import DATABASES
-from edge_node.store.migrate import create_database
+from edge_node.store.connection import Connection, DatabaseError, transaction
+from tests.support.databases import his_database
 
 LI = Who(staff_id=None, station="Desk 1", address="192.0.2.7")
 
 
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[Connection]:
-    create_database(tmp_path / "his.db", DATABASES["his"])
-    with contextlib.closing(connect(tmp_path / "his.db")) as opened:
-        yield opened
+    with his_database(tmp_path) as conn:
+        yield conn
 
 
 def _record(conn: Connection, n: int) -> int:

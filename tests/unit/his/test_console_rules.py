@@ -16,9 +16,16 @@ NOW = 1_795_139_940_000
 
 def a_file(service: str, written_at: str) -> ServiceStatus:
     return ServiceStatus(
-        service=service, pid=1, boot_id="b", started_at=written_at, written_at=written_at, boottime=0.0, every_s=1.0,
-        stopped=False, state={},
-    )  # fmt: skip
+        service=service,
+        pid=1,
+        boot_id="b",
+        started_at=written_at,
+        written_at=written_at,
+        boottime=0.0,
+        every_s=1.0,
+        stopped=False,
+        state={},
+    )
 
 
 def with_copies(*rows: dict[str, Any], service: ServiceState = ServiceState.OK) -> NodeStatus:
@@ -51,10 +58,17 @@ def test_the_figures_of_a_copy() -> None:
     [local, cloud] = copies(
         with_copies(
             {"name": "local", "state": "current"},
-            {"name": "cloud", "state": "behind", "rpo_s": 1.8, "behind_txids": 1, "behind_bytes": 4120,
-             "confirmed_txid": 8, "confirmed_at": "2026-11-20T01:58:58Z"},
+            {
+                "name": "cloud",
+                "state": "behind",
+                "rpo_s": 1.8,
+                "behind_txids": 1,
+                "behind_bytes": 4120,
+                "confirmed_txid": 8,
+                "confirmed_at": "2026-11-20T01:58:58Z",
+            },
         )
-    )  # fmt: skip
+    )
     assert (local.rpo_s, local.rpo_limit_s, local.behind_txids, local.confirmed_at) == (None, None, None, None)
     assert (cloud.rpo_s, cloud.rpo_limit_s, cloud.behind_txids, cloud.behind_bytes) == (1.8, 300.0, 1, 4120)
     assert cloud.confirmed_at == NOW - 2_000

@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 
 from edge_node.his.numbering import epoch_letter, is_number, take
-from edge_node.store.connection import Connection, connect, transaction
-from edge_node.store.databases import DATABASES
-from edge_node.store.migrate import create_database
+from edge_node.store.connection import Connection, transaction
+from tests.support.databases import his_database
 
 
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[Connection]:
-    create_database(tmp_path / "his.db", DATABASES["his"])
-    with contextlib.closing(connect(tmp_path / "his.db")) as opened:
-        yield opened
+    with his_database(tmp_path) as conn:
+        yield conn
 
 
 def _mrn(conn: Connection, *, epoch: int = 1, year: int = 2026) -> str:

@@ -56,15 +56,20 @@ def test_online_is_quiet() -> None:
     [
         pytest.param(a_copy(state="behind", rpo_s=2.0), "Cloud copy is up to date", "", id="two-seconds-are-nothing"),
         pytest.param(a_copy(state="behind", rpo_s=72.0), "Cloud copy 1 min behind", "", id="behind"),
-        pytest.param(a_copy(state="unreachable", rpo_s=0.0), "Cloud copy cannot be reached, 0 s behind", "deg",
-                     id="gone"),
-        pytest.param(a_copy(state="refused", rpo_s=5100.0), "Cloud copy cannot be reached, 1 h 25 min behind", "deg",
-                     id="refused"),
+        pytest.param(
+            a_copy(state="unreachable", rpo_s=0.0), "Cloud copy cannot be reached, 0 s behind", "deg", id="gone"
+        ),
+        pytest.param(
+            a_copy(state="refused", rpo_s=5100.0),
+            "Cloud copy cannot be reached, 1 h 25 min behind",
+            "deg",
+            id="refused",
+        ),
         pytest.param(a_copy(state="paused", rpo_s=200_000.0), "Cloud copy is paused, 2 d 7 h behind", "", id="paused"),
         pytest.param(a_copy("nas", rpo_s=None), "Copy nas is up to date", "", id="another-name"),
         pytest.param(a_copy("local", rpo_s=None), "Local copy is up to date", "", id="only-local"),
     ],
-)  # fmt: skip
+)
 def test_how_far_a_copy_is(copy: dict[str, Any], words: str, shape: str) -> None:
     [fact] = line(with_copies(copy), NOW).facts[1:]
     assert (said(fact.text), fact.shape) == (words, shape)
@@ -97,8 +102,11 @@ def test_what_concerns_everybody_stands_in_the_line(code: str, words: str) -> No
 def test_backup_says_since_when_why_and_that_everything_works() -> None:
     status = with_copies(a_copy(), posture=Posture.BACKUP, mode_since=SINCE, mode_reason=Reason(code="telecom-silent"))
     assert facts(line(status, NOW)) == [
-        "since 09:21 (38 min)", "telecom-silent", "everything works", "Cloud copy is up to date",
-    ]  # fmt: skip
+        "since 09:21 (38 min)",
+        "telecom-silent",
+        "everything works",
+        "Cloud copy is up to date",
+    ]
 
 
 def test_offline_says_what_goes_on_and_does_not_complain_of_what_follows_from_it() -> None:

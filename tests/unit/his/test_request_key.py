@@ -10,16 +10,14 @@ import pytest
 
 from edge_node.base.errors import UsageError
 from edge_node.his import request_key
-from edge_node.store.connection import Connection, connect, transaction
-from edge_node.store.databases import DATABASES
-from edge_node.store.migrate import create_database
+from edge_node.store.connection import Connection, transaction
+from tests.support.databases import his_database
 
 
 @pytest.fixture
 def conn(tmp_path: Path) -> Iterator[Connection]:
-    create_database(tmp_path / "his.db", DATABASES["his"])
-    with contextlib.closing(connect(tmp_path / "his.db")) as opened:
-        yield opened
+    with his_database(tmp_path) as conn:
+        yield conn
 
 
 def test_the_second_post_finds_the_first_ones_result(conn: Connection) -> None:
@@ -61,6 +59,14 @@ def test_a_form_without_a_token_is_refused(form: dict[str, str]) -> None:
     with pytest.raises(UsageError) as caught:
         request_key.posted(form)
     assert caught.value.code == "request-key-missing"
+
+
+def test_an_old_token_with_other_fields_is_another_form() -> None:
+    form = {"request_key": request_key.new(), "csrf_token": "a", "name": "单雅琴", "address": "a\r\nb"}
+    first = request_key.posted_form(form)
+    assert request_key.posted_form({**form, "csrf_token": "b", "address": "a\nb"}) == first, "a retry"
+    assert request_key.posted_form({**form, "name": "沈玉清"}) != first, "typed anew after going back"
+    assert request_key.posted_form({**form, "request_key": request_key.new()}) != first
 
 
 def test_a_new_token_is_one_that_a_form_may_post() -> None:

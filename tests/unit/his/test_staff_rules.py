@@ -53,6 +53,9 @@ def test_failures_of_a_clock_that_ran_ahead_lock_nobody_out() -> None:
         pytest.param(1_000_000, 900.001, False, id="idle-too-long"),
         pytest.param(SESSION_MAX_MS, 1, True, id="twelve-hours"),
         pytest.param(SESSION_MAX_MS + 1, 1, False, id="longer-than-a-day's-work"),
+        pytest.param(-60_000, -60, True, id="a-clock-put-right-by-a-minute"),
+        pytest.param(-1_000_000, -901, False, id="last-used-in-a-future-that-a-clock-was-set-back-from"),
+        pytest.param(-901_000, 0, False, id="begun-in-that-future"),
     ],
 )
 def test_a_session_ends_idle_or_old(created_ago_ms: int, seen_ago_s: float, holds: bool) -> None:

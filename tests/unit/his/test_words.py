@@ -83,6 +83,11 @@ def test_chinese_is_written_with_its_own_punctuation() -> None:
     assert found == []
 
 
+def test_english_is_written_with_straight_quotes() -> None:
+    """A Chinese face draws the curly ones as wide as a character."""
+    assert [str(m.id) for m in catalogs.read(ENGLISH) if re.search("[“”‘’]", str(m.id))] == []
+
+
 def test_every_word_beside_another_means_one_thing() -> None:
     """The guide's pairs that are most easily mixed up."""
     known = {str(m.id): str(m.string) for m in catalogs.read(CHINESE) if m.id and isinstance(m.id, str)}

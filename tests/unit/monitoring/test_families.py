@@ -114,12 +114,17 @@ def plain(metric: Metric, suffix: str) -> float:
 @pytest.mark.parametrize(
     "kind, labels, sample, why",
     [
-        pytest.param(Kind.GAUGE, (), Distribution(bounds=(), counts=(0,), total=0), "cannot hold a Distribution",
-                     id="a-distribution-in-a-gauge"),
+        pytest.param(
+            Kind.GAUGE,
+            (),
+            Distribution(bounds=(), counts=(0,), total=0),
+            "cannot hold a Distribution",
+            id="a-distribution-in-a-gauge",
+        ),
         pytest.param(Kind.HISTOGRAM, (), Value(value=1), "cannot hold a Value", id="a-value-in-a-histogram"),
         pytest.param(Kind.COUNTER, ("line",), Value(value=1), "has the labels", id="a-label-is-missing"),
     ],
-)  # fmt: skip
+)
 def test_a_sample_that_does_not_fit_its_family_is_a_bug(
     kind: Kind, labels: tuple[str, ...], sample: Any, why: str
 ) -> None:

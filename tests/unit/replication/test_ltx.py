@@ -133,9 +133,11 @@ def test_chain_is_contiguous(chain: list[LtxFile], contiguous: bool) -> None:
 FILES = st.lists(
     st.builds(
         lambda level, low, length: a_file(level, 1 if level == 9 else low, low + length),
-        st.sampled_from([0, 1, 2, 9]), st.integers(1, 12), st.integers(0, 6),
+        st.sampled_from([0, 1, 2, 9]),
+        st.integers(1, 12),
+        st.integers(0, 6),
     )
-)  # fmt: skip
+)
 
 
 @given(FILES)

@@ -88,8 +88,10 @@ def test_damage_is_found(tmp_path: Path, offset: int) -> None:
     path = tmp_path / "his.db"
     with contextlib.closing(create(path)) as conn:
         conn.executescript(SCHEMA)
-        conn.execute("INSERT INTO parent(body) SELECT hex(randomblob(500)) FROM json_each('[1,2,3,4,5,6,7,8]'), "
-                     "json_each('[1,2,3,4,5,6,7,8]')")  # fmt: skip
+        conn.execute(
+            "INSERT INTO parent(body) SELECT hex(randomblob(500)) FROM json_each('[1,2,3,4,5,6,7,8]'), "
+            "json_each('[1,2,3,4,5,6,7,8]')"
+        )
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\xa5" * 3000)

@@ -31,9 +31,15 @@ def a_chain(*notes: Note) -> list[Link]:
     for n, note in enumerate(notes, start=1):
         previous = links[-1].hash if links else NO_HASH
         signature = Signature(
-            encounter_id="E1", n=n, revision=n * 2, author_id="li", signed_at=1_795_000_000_000 + n,
-            clock_state="synced", reason="" if n == 1 else "slip", mode="online",
-        )  # fmt: skip
+            encounter_id="E1",
+            n=n,
+            revision=n * 2,
+            author_id="li",
+            signed_at=1_795_000_000_000 + n,
+            clock_state="synced",
+            reason="" if n == 1 else "slip",
+            mode="online",
+        )
         body = to_json(note)
         links.append(
             Link(body=body, signature=signature, previous_hash=previous, hash=version_hash(previous, body, signature))
@@ -55,9 +61,10 @@ def test_a_field_that_an_older_program_did_not_know_is_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", "{}", '{"diagnoses":[{"code":"J20"}]}', '{"diagnoses":3}', "null"],
+    "body",
+    ["", "[]", "{}", '{"diagnoses":[{"code":"J20"}]}', '{"diagnoses":3}', "null"],
     ids=["nothing", "a-list", "no-diagnoses", "no-name", "not-a-list", "null"],
-)  # fmt: skip
+)
 def test_what_is_no_note_is_refused(body: str) -> None:
     with pytest.raises(ValueError):
         from_json(body)

@@ -87,8 +87,11 @@ def test_changes_read_as_both_texts(old: str, new: str) -> None:
 
 def test_a_number_is_shown_changed_as_a_whole() -> None:
     assert [(piece.change, piece.text) for piece in changes("T 37.8 ℃", "T 38.8 ℃")] == [
-        ("same", "T "), ("del", "37.8"), ("ins", "38.8"), ("same", " ℃"),
-    ]  # fmt: skip
+        ("same", "T "),
+        ("del", "37.8"),
+        ("ins", "38.8"),
+        ("same", " ℃"),
+    ]
 
 
 BRONCHITIS, PRESSURE, GOUT = (
@@ -122,8 +125,9 @@ def test_a_value_that_both_changed_stands_as_mine_and_shows_both() -> None:
     assert conflict.merged == Note(temperature="38.4", pulse="90")
     (temperature, pulse) = conflict.fields
     assert (temperature.field, [p.text for p in temperature.saved if p.change is Change.ADDED]) == (
-        "temperature", ["38.1"],
-    )  # fmt: skip
+        "temperature",
+        ["38.1"],
+    )
     assert pulse.merged == "90", "only the other changed it, and I am still shown that"
     assert not conflict.diagnoses_differ
 

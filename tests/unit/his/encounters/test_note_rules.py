@@ -76,8 +76,14 @@ def test_before_signing(changes: dict[str, object], problems: list[tuple[str, st
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     bad = Note(temperature="x", pulse="x", respiration="x", blood_pressure="x", onset_date="x")
     assert [field for field, _ in said(bad)] == [
-        "complaint", "dx", "temperature", "pulse", "respiration", "blood_pressure", "onset_date",
-    ]  # fmt: skip
+        "complaint",
+        "dx",
+        "temperature",
+        "pulse",
+        "respiration",
+        "blood_pressure",
+        "onset_date",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,10 @@ def a_number(first_17: str) -> str:
 
 numbers = st.builds(
     lambda region, born, sequence: a_number(f"{region:06}{born:%Y%m%d}{sequence:03}"),
-    st.integers(110000, 829999), st.dates(date(1900, 1, 1), TODAY), st.integers(0, 999),
-)  # fmt: skip
+    st.integers(110000, 829999),
+    st.dates(date(1900, 1, 1), TODAY),
+    st.integers(0, 999),
+)
 
 
 def problem_of(number: str, id_type: IdType = IdType.RESIDENT) -> str:
@@ -64,8 +66,11 @@ def test_tells_birth_date_and_sex(number: str, born: date, sex: Sex) -> None:
 @pytest.mark.parametrize(
     ("number", "sentence"),
     [
-        pytest.param("110105194912310021", "The check does not fit: one character may be wrong; compare with the card "
-                     "once more", id="wrong-check"),
+        pytest.param(
+            "110105194912310021",
+            "The check does not fit: one character may be wrong; compare with the card once more",
+            id="wrong-check",
+        ),
         pytest.param("11010519491231002", "Short by 1: this number has 18 characters", id="too-short"),
         pytest.param("11010519491231002X7", "Long by 1: this number has 18 characters", id="too-long"),
         pytest.param("110105491231002", "15 digits are the number of an old card; ask for the one with 18", id="old"),
@@ -75,7 +80,7 @@ def test_tells_birth_date_and_sex(number: str, born: date, sex: Sex) -> None:
         pytest.param(a_number("11010520991231001"), "Its birth date 2099-12-31 is yet to come", id="future"),
         pytest.param(a_number("11010518491231001"), "Its birth date 1849-12-31 is too long ago", id="too-old"),
     ],
-)  # fmt: skip
+)
 def test_says_what_is_wrong_and_never_what_would_fit(number: str, sentence: str) -> None:
     assert problem_of(number) == sentence
 

@@ -79,7 +79,7 @@ def test_the_number_fills_what_is_empty(left_out: dict[str, str]) -> None:
                      "area code"}, id="begins-wrong"),
         pytest.param({"phone": "051-22"}, {"phone": "A fixed line has 10 to 12 digits with its area code"}, id="fixed"),
         pytest.param({"phone": "see note"}, {"phone": "Only digits; a number from abroad begins with +"}, id="words"),
-        pytest.param({"id_number": ""}, {"id_number": "The number is missing; without a document choose “No papers”"},
+        pytest.param({"id_number": ""}, {"id_number": "The number is missing; without a document choose \"No papers\""},
                      id="no-number"),
         pytest.param({"id_type": "none"}, {"id_type": "A number is given: choose what kind of document it is from"},
                      id="number-without-kind"),

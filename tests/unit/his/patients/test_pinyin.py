@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_node.his.patients.pinyin import KEYS_CAP, SURNAMES, display, is_chinese, is_likely, keys, query_key
+from edge_node.his.patients.pinyin import KEYS_CAP, SURNAMES, display, is_likely, keys, query_key
 
 # A name, how its bearer spells it, and the initials under which a registrar looks.
 DIFFICULT = """
@@ -106,8 +106,3 @@ def test_display(name: str, spelling: str) -> None:
 )
 def test_is_likely(name: str, key: str, likely: bool) -> None:
     assert is_likely(name, key) is likely
-
-
-@pytest.mark.parametrize(("words", "chinese"), [("覃𬭎", True), ("Li 李", True), ("Maria", False), ("", False)])
-def test_is_chinese(words: str, chinese: bool) -> None:
-    assert is_chinese(words) is chinese
