@@ -43,10 +43,12 @@ translations: $(TOOLS) ## extract the sentences of the pages, update and compile
 
 lock: $(TOOLS) ## write the lock files anew from pyproject.toml
 	@$(BIN)/pip install -q pip-tools
-	@cd . && $(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --no-emit-options --allow-unsafe -o requirements.lock pyproject.toml
-	@$(BIN)/pip-compile -q --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --no-emit-options --allow-unsafe --extra test -o requirements-test.lock pyproject.toml
+	@for file in requirements requirements-test; do \
+		extra=$$(test $$file = requirements-test && echo "--extra test"); \
+		{ echo '# Written by `make lock` from pyproject.toml: every package that is installed, with its hashes.'; \
+		$(BIN)/pip-compile -q --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+			--no-emit-trusted-host --no-emit-options --allow-unsafe $$extra -o - pyproject.toml; } >$$file.new \
+			&& mv $$file.new $$file.lock || exit 1; done
 
 clean: ## remove the environment and what tools left (not var/)
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/e2e/shots

@@ -209,10 +209,14 @@ def _write(path: Path, work: Callable[[Connection, audit.Moment], str], action: 
 
 
 def _known(conn: Connection, code: str) -> Staff:
-    found = queries.find_by_code(conn, code)
+    # A terminal in another encoding gives half characters, which no database can be asked for.
+    found = queries.find_by_code(conn, code) if code.isprintable() else None
     if found is None:
         raise UsageError(
-            "staff-unknown", f"nobody signs in as {code}", context=None, hint="edge-node user list shows all codes"
+            "staff-unknown",
+            f"nobody signs in as {ascii(code) if not code.isprintable() else code}",
+            context=None,
+            hint="edge-node user list shows all codes",
         )
     return found
 

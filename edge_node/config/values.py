@@ -260,7 +260,7 @@ def _folder(value: Any) -> Path:
     if ".." in Path(value).parts:
         raise ValueError(f'{shown(value)}: write the path without ".."')
     if marks := sorted(set(value) & set("#?%")):
-        # Litestream opens file:<path> unescaped and would replicate another file beside the real one (0.5.17, measured).
+        # Litestream opens file:<path> unescaped and replicates another file beside the real one (0.5.17, measured).
         raise ValueError(f"{shown(value)}: choose a path without {', '.join(marks)}; Litestream would misread it")
     return Path(value)
 

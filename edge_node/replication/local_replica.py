@@ -39,6 +39,11 @@ class LocalReplica:
         return max((files[-1].max_txid for files in self._files.values() if files), default=0)
 
     @property
+    def has_beginning(self) -> bool:
+        """Is there a file that a restore can begin with: a snapshot, or the first transaction?"""
+        return any(files[0].min_txid == 1 for files in self._files.values() if files)
+
+    @property
     def newest(self) -> LtxFile | None:
         """The finest file that holds the newest TXID."""
         return next((files[-1] for files in self._files.values() if files and files[-1].max_txid == self.head), None)

@@ -28,7 +28,7 @@ from edge_node.replication.sealing import Sealer
 from edge_node.replication.shipper import FIRST_DATABASE, Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
 from edge_node.services.own_status import OwnStatus
-from edge_node.store.connection import connect_reader
+from edge_node.store.inspect import refuse_empty
 from edge_node.store.places import NAMES, db_path
 
 STATUS_EVERY_S = 1.0
@@ -43,11 +43,12 @@ LAST_CAPTURE_S = 1.0
 def run(config: Config) -> None:
     """Replicate until SIGTERM or SIGINT. Blocks; must be called in the main thread.
 
-    Raises StoreError db-missing, ReplicaError (Litestream missing or too old), ServiceError already-running.
+    Raises StoreError (db-missing, db-corrupt), ReplicaError (Litestream missing or too old), ServiceError
+    already-running.
     """
     os.umask(0o027)
     for name in NAMES:
-        connect_reader(db_path(config.node.state_dir, name)).close()
+        refuse_empty(db_path(config.node.state_dir, name))
     asyncio.run(_Service(config, SystemClock()).run())
 
 
@@ -223,7 +224,7 @@ class _Service:
             "txid": his.head,
             "captured_at": _utc(captured[FIRST_DATABASE]),
             "destinations": [
-                self._local_entry(his.head, captured[FIRST_DATABASE]),
+                self._local_entry(his, captured[FIRST_DATABASE]),
                 *(report.as_json() for report in reports),
                 *(unusable.entry(his) for unusable in self._unusable),
             ],
@@ -243,16 +244,21 @@ class _Service:
         newest = replica.newest
         return replica.time_ms(newest) if newest else None
 
-    def _local_entry(self, head: int, captured_ms: int | None) -> Mapping[str, Any]:
-        """The local replica as a destination: current while Litestream captures, else as old as its newest file."""
+    def _local_entry(self, replica: LocalReplica, captured_ms: int | None) -> Mapping[str, Any]:
+        """The local replica as a destination: current while Litestream captures, else as old as its newest file.
+
+        One that lost its beginning (its folder was removed) restores nothing: how much it lacks is not known.
+        """
         rpo_s: float | None = 0.0
         if self._supervisor.state is not LitestreamState.RUNNING and _modified_ms(self._wal) > (captured_ms or 0):
             rpo_s = None if captured_ms is None else max(0.0, (self._clock.wall_ms() - captured_ms) / 1000)
         current = self._supervisor.state is LitestreamState.RUNNING
+        if replica.head and not replica.has_beginning:
+            current, rpo_s = False, None
         return {
             "name": "local",
             "state": CopyState.CURRENT if current else CopyState.BEHIND,
-            "confirmed_txid": head,
+            "confirmed_txid": replica.head,
             "confirmed_at": _utc(captured_ms),
             "rpo_s": None if rpo_s is None else round(rpo_s, 1),
         }

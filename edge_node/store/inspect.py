@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 from collections.abc import Collection, Iterable
@@ -9,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from edge_node.store.connection import Connection
+from edge_node.base.errors import StoreError
+from edge_node.store.connection import Connection, connect_reader
 from edge_node.store.failures import damaged, store_errors
 
 # Litestream's own bookkeeping inside the database: a restored copy may differ in it.
@@ -33,6 +35,23 @@ def quick_check(conn: Connection) -> None:
         ]
     if found:
         raise damaged(path, "\n".join(found[:REPORTED]))
+
+
+def refuse_empty(path: Path) -> None:
+    """Is there anything to replicate? A file that lost its content (a power cut can leave one of no bytes) is a sound
+    database to Litestream: it would capture that everything was deleted, and every copy's newest state were empty.
+
+    Raises StoreError db-missing or db-corrupt.
+    """
+    with store_errors(path), contextlib.closing(connect_reader(path)) as conn:
+        tables = {row["name"] for row in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables.difference(LITESTREAM_TABLES):
+        raise StoreError(
+            "db-corrupt",
+            f"the database at {path} holds no table",
+            context="it is not replicated: what its copies hold would be followed by nothing",
+            hint="move it away with its -wal and -shm, keep them, and run edge-node db ensure: it restores",
+        )
 
 
 def counts(conn: Connection, *, exclude: Collection[str] = LITESTREAM_TABLES) -> dict[str, int]:

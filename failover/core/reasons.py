@@ -135,7 +135,9 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.CLEAN: _verdict("good for {for_s:.0f} s", "for_s"),
     Code.RETURNING: _verdict("it answers again and has yet to prove itself"),
     Code.LOSS: _verdict("{loss:.0%} of the probes lost, limit {limit:.0%}", "loss", "limit"),
-    Code.DELAY: _verdict("95 in 100 answers take up to {rtt_p95_s:.3f} s, limit {limit_s:.3f} s", "rtt_p95_s", "limit_s"),
+    Code.DELAY: _verdict(
+        "95 in 100 answers take up to {rtt_p95_s:.3f} s, limit {limit_s:.3f} s", "rtt_p95_s", "limit_s"
+    ),
     Code.SILENT: _verdict("silent for {silent_s:.1f} s on {targets} of {targets} targets", "silent_s", "targets"),
     Code.CLOUD_SILENT: _verdict("the carrier answers, the cloud is silent on every line; not charged to the line"),
     Code.NO_CARRIER: _verdict("the interface has no carrier"),
@@ -153,9 +155,7 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.METERED: _move(_AWAY, "{line} is metered, {to} lives", "line", "to"),
     Code.PINNED: _move(_AWAY, "an order pins {line}", "line"),
     Code.HELD: _move(_AWAY, "an order holds {line}", "line"),
-    Code.REHEARSED: _move(
-        (*_BEGIN, *_AWAY, (ON, OFF), (BA, OFF)), "an order rehearses the loss of {line}", "line"
-    ),
+    Code.REHEARSED: _move((*_BEGIN, *_AWAY, (ON, OFF), (BA, OFF)), "an order rehearses the loss of {line}", "line"),
     Code.EVERY_LINE_DOWN: _move(((S, OFF), (ON, OFF), (BA, OFF)), "no line lives"),
     Code.CLOUD_DOWN: _move(((S, OFF), (ON, OFF), (BA, OFF)), "the carriers answer, the cloud does not"),
     Code.BACK_ONLINE: _move(((OFF, ON), (OFF, BA)), "{line} has lived for {alive_s:.0f} s", "line", "alive_s"),
@@ -166,7 +166,9 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.STILL_OFFLINE: _wait("no line lives"),
     Code.MIN_STAY: _wait("{line} is better; stays for {left_s:.0f} s after the last move", "line", "left_s"),
     Code.HOLD_RUNS: _wait("{line} must be good for {left_s:.0f} s more", "line", "left_s"),
-    Code.SUPPRESSED: _wait("{line} fell too often: penalty {penalty:.0f}, usable below {reuse}", "line", "penalty", "reuse"),
+    Code.SUPPRESSED: _wait(
+        "{line} fell too often: penalty {penalty:.0f}, usable below {reuse}", "line", "penalty", "reuse"
+    ),
     Code.FAILBACK_MANUAL: _wait("{line} is good again; returning waits for an order", "line"),
     Code.FAILBACK_WINDOW: _wait("{line} is good again; returning waits for its hours", "line"),
     Code.NO_BETTER_LINE: _wait("{line} is degraded ({cause}) and no line is better", "line", "cause"),
@@ -175,9 +177,7 @@ REASONS: Final[Mapping[Code, Spec]] = {
 
 def table() -> str:
     """The reason table of README.md (Markdown)."""
-    rows = (
-        f"| `{code}` | {spec.kind} | {spec.sentence} | {', '.join(spec.args)} |" for code, spec in REASONS.items()
-    )
+    rows = (f"| `{code}` | {spec.kind} | {spec.sentence} | {', '.join(spec.args)} |" for code, spec in REASONS.items())
     return "\n".join(("| code | why | sentence | arguments |", "|---|---|---|---|", *rows))
 
 

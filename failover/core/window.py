@@ -42,7 +42,9 @@ class Window:
         self._keep_s = keep_s
         self._asked_at: list[float] = []
         self._rtt_s: list[float | None] = []
-        self._quiet_from: float | None = None  # silence counts from here: last answer or first question, less blind time
+        self._quiet_from: float | None = (
+            None  # silence counts from here: last answer or first question, less blind time
+        )
         self.heard_at: float | None = None  # when the last answer arrived
 
     def __len__(self) -> int:

@@ -269,6 +269,23 @@ def test_a_missing_database_is_not_made(clinic: Replicated) -> None:
     assert not clinic.his.exists()
 
 
+@pytest.mark.parametrize(
+    "content", [pytest.param(b"", id="of-no-bytes"), pytest.param(bytes(range(256)) * 64, id="of-garbage")]
+)
+def test_a_database_that_lost_its_content_is_not_replicated(clinic: Replicated, content: bytes) -> None:
+    shipped(clinic, rows_written=3)
+    before = {path: path.stat().st_size for path in clinic.cloud.rglob("*.age")}
+    for sidecar in ("-wal", "-shm"):
+        clinic.his.with_name(f"his.db{sidecar}").unlink(missing_ok=True)
+    clinic.his.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        run(clinic.config)
+    assert (caught.value.code, caught.value.exit_code) == ("db-corrupt", 4)
+    assert "db ensure" in str(caught.value.hint)
+    assert clinic.his.read_bytes() == content, "nothing was built up inside it"
+    assert {path: path.stat().st_size for path in clinic.cloud.rglob("*.age")} == before
+
+
 def test_restores_refuse(clinic: Replicated, tmp_path: Path) -> None:
     shipped(clinic, rows_written=3)
     source = clinic.home / "replica" / "e0001" / "his"

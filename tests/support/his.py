@@ -32,10 +32,9 @@ from edge_node.his.staff.model import Role
 from edge_node.i18n import ENGLISH
 from edge_node.status import NO_OUTBOX, NO_REPLICA, Mode, NodeStatus, Posture, Reason, ServiceState
 from edge_node.store.connection import Connection
-from edge_node.store.databases import DATABASES
-from edge_node.store.migrate import create_database
 from edge_node.store.writer import Writer
 from tests.support.clock import FakeClock
+from tests.support.databases import make_his_database
 
 T = TypeVar("T")
 PASSWORD = "three words apart"
@@ -160,7 +159,7 @@ def a_his(
 ) -> Iterator[His]:
     """The HIS on a new database in `folder`."""
     path, clock = folder / "his.db", FakeClock()
-    create_database(path, DATABASES["his"])
+    make_his_database(path)
     writer = Writer(
         path,
         commit_seconds=Histogram((0.01,)),

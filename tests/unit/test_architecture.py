@@ -17,6 +17,14 @@ COMPOSITION = ("edge_node.services", "edge_node.cli")
 RULES = [  # who, must not import, why
     ("failover", ("edge_node", "monitoring", "flask", "pysqlite3", "sqlite_utils"), "the line library knows nobody"),
     (
+        "failover/core",
+        (
+            *("time", "datetime", "random", "os", "io", "pathlib", "socket", "subprocess"),
+            *("threading", "asyncio", "logging", "pyroute2"),
+        ),
+        "the core decides; it never reads, waits or acts",
+    ),
+    (
         "monitoring",
         ("edge_node", "failover", "flask", "sqlite3", "pysqlite3"),
         "monitoring is handed values, and can be tested with literals",

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge_node.base.clock import SystemClock
-from edge_node.base.errors import ConfigError, ExitCode, ServiceError, StoreError
+from edge_node.base.errors import ConfigError, ExitCode, ServiceError, StoreError, UsageError
 from edge_node.base.files import read_status
+from edge_node.cli.run import listening
 from edge_node.config.load import load
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
@@ -253,6 +254,13 @@ def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ServiceError) as caught:
         asyncio.run(service.serve(a_config(home, port=other.getsockname()[1]), SystemClock(), asyncio.Event()))
     assert caught.value.code == "already-running" and "his.listen" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("listen", ["", "nonsense", "127.0.0.1:99999"])
+def test_an_address_that_is_none_is_refused_with_an_example(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        listening(a_config(a_home(tmp_path / "node")), "his", listen)
+    assert "127.0.0.1:8080" in str(caught.value.hint)
 
 
 def test_a_second_his_on_the_same_database_does_not_begin(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_a_reset_signs_out_everywhere_and_lifts_the_lock(his: His) -> None:
             id="no-such-department",
         ),
         pytest.param(["reset", "nobody"], "staff-unknown", "nobody", id="reset-of-nobody"),
+        pytest.param(["reset", "\udcff"], "staff-unknown", "udcff", id="reset-of-half-a-character"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(his: His, arguments: list[str], code: str, said: str) -> None:

@@ -24,6 +24,15 @@ def test_there_is_nothing_before_litestream_has_begun(replica: LocalReplica) -> 
     assert (replica.files, replica.head, replica.newest, replica.above(0)) == ([], 0, None, [])
 
 
+def test_without_its_beginning_nothing_can_be_restored(replica: LocalReplica) -> None:
+    write_ltx(replica.path, 0, 7, 7)
+    replica.refresh()
+    assert not replica.has_beginning
+    write_ltx(replica.path, 9, 1, 7)
+    replica.refresh()
+    assert replica.has_beginning
+
+
 def test_finds_what_has_appeared_and_what_has_gone(replica: LocalReplica) -> None:
     write_ltx(replica.path, 9, 1, 2)
     gone = write_ltx(replica.path, 0, 3, 3)
