@@ -19,6 +19,7 @@ from urllib.parse import quote
 from edge_node.base import process
 from edge_node.base.errors import ReplicaError
 from edge_node.replication import commands, ltx
+from edge_node.store.connection import DatabaseError, close_keeping_wal, connect
 
 Integrity = Literal["full", "quick"]
 
@@ -215,6 +216,23 @@ def _restore_failed(done: process.Completed, replica: Path) -> ReplicaError:
 
 class SocketSilent(Exception):
     """Litestream did not answer on its control socket: not there, hung, or not in time."""
+
+
+def empty_wal(database: Path) -> None:
+    """While Litestream does not run: bring all of the WAL into the database and begin a new one.
+
+    Litestream then finds another WAL than it knew, and captures a whole copy from a file that lacks nothing. (Its own
+    `reset` is not enough: it fetches its last position from the replica again.) Raises OSError while somebody reads.
+    """
+    conn = connect(database)
+    try:
+        busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except DatabaseError as error:
+        raise OSError(f"{database.name}: the WAL cannot be emptied: {error}") from error
+    finally:
+        close_keeping_wal(conn)
+    if busy:
+        raise OSError(f"{database.name}: the WAL cannot be emptied while it is being read")
 
 
 class ControlSocket:

@@ -107,6 +107,7 @@ class Supervisor:
         self._deaths = 0
         self._last_death: str | None = None
         self._version: str | None = None
+        self._anew: set[Path] = set()
 
     @property
     def state(self) -> LitestreamState:
@@ -149,6 +150,15 @@ class Supervisor:
         """The last lines that it said."""
         return self._relay.tail
 
+    def begin_anew(self, database: Path) -> None:
+        """What Litestream believes of this WAL is not true: have it start again with a whole copy."""
+        self._anew.add(database)
+        if self._child is not None:
+            _signal(self._child.process.pid, signal.SIGKILL)
+
+    def is_beginning_anew(self, database: Path) -> bool:
+        return database in self._anew
+
     @property
     def _has_answered(self) -> bool:
         return self._child is not None and self._child.has_answered
@@ -190,6 +200,10 @@ class Supervisor:
 
     async def _one_life(self, locks: Sequence[int], stop: asyncio.Event) -> None:
         try:
+            for path in tuple(self._anew):
+                await asyncio.to_thread(litestream.empty_wal, path)
+                self._anew.discard(path)
+                event("litestream_begins_anew", level="warning", db=path.name)
             self._prepare()
             child = await self._start(locks)
         except OSError as error:
@@ -198,7 +212,7 @@ class Supervisor:
             self._last_death = f"cannot be started: {error}"
         else:
             how = await self._live(child, stop)
-            if stop.is_set():
+            if stop.is_set() or self._anew:
                 return
             self._last_death = child.why_killed or how
         self._deaths += 1

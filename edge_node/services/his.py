@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 from a2wsgi import WSGIMiddleware
 from cryptography import x509
 
-from edge_node.base.clock import Clock, SystemClock
+from edge_node.base.clock import Clock, SystemClock, boot_id
 from edge_node.base.errors import ConfigError, ServiceError, StoreError
 from edge_node.base.files import file_lock
 from edge_node.base.instruments import Histogram
@@ -28,7 +28,7 @@ from edge_node.his import request_key
 from edge_node.his.app import MAX_FORM_BYTES, REQUEST_BOUNDS_S, create_app
 from edge_node.his.cipher import Cipher
 from edge_node.his.context import HisContext
-from edge_node.his.health import writes
+from edge_node.his.health import prove_write, writes
 from edge_node.his.staff import queries as staff
 from edge_node.replication.epoch import current_epoch
 from edge_node.services.own_status import OwnStatus
@@ -79,24 +79,32 @@ async def serve(
     """
     parts = _Parts(config, clock)
     with (
-        _alone(db_path(config.node.state_dir, "his")),
+        _alone(db_path(config.node.state_dir, "his")) as was_killed,
         listening(config.his.listen, setting="his.listen") as sockets,
         contextlib.closing(parts.writer),
     ):
         server = make_server(parts.asgi, tls=parts.tls)
         parts.writer.start()
+        if was_killed:
+            parts.follow_a_kill()
         await serve_in_turns(
             "his", server, sockets, stop, turn=parts.turn, every_s=EVERY_S, last_words=parts.end, on_ready=on_ready
         )
 
 
 @contextlib.contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Be the only HIS of this database: two would each have their own ended sessions, and one status file."""
+def _alone(database: Path) -> Iterator[bool]:
+    """Be the only HIS of this database: two would each have their own ended sessions, and one status file.
+
+    Yields whether the HIS before was killed in this boot of the machine: the file then still names the boot.
+    """
     lock = database.with_name(f"{database.name}.server")
+    serving = boot_id().encode()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(file_lock(lock, wait=False))
+            handle = stack.enter_context(file_lock(lock, wait=False))
+            was_killed = os.pread(handle, len(serving), 0) == serving
+            os.pwrite(handle, serving, 0)
         except BlockingIOError:
             raise ServiceError(
                 "already-running",
@@ -111,7 +119,11 @@ def _alone(database: Path) -> Iterator[None]:
                 context=f"{lock}: {error.strerror}",
                 hint=f"ls -ld {lock.parent} shows whose it is, findmnt -T {lock.parent} whether its disk is read-only",
             ) from error
-        yield
+        try:
+            yield was_killed
+        finally:
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
 
 
 class _Parts:
@@ -125,6 +137,7 @@ class _Parts:
         self._status = OwnStatus(config.node.run_dir, "his", clock, every_s=EVERY_S)
         self._cleared_at, self._tried_at = -CLEAR_EVERY_S, -TRY_EVERY_S
         self._write_error: str | None = None
+        self._began_after_kill_at: int | None = None
         self.tls = _tls_files(config)
         self._certificate = _certificate(self.tls) if self.tls else None
         node_status = remembered(status_reader(config, clock), clock, for_s=STATUS_AGE_S)
@@ -145,6 +158,17 @@ class _Parts:
         )  # fmt: skip
         self._threads = WSGIMiddleware(cast(Any, app), workers=THREADS, send_queue_size=SEND_QUEUE)
         self.asgi = WholeBody(cast(AsgiApp, self._threads), limit_bytes=MAX_FORM_BYTES)
+
+    def follow_a_kill(self) -> None:
+        """The HIS before was killed, perhaps between the frames of a transaction and SQLite's index over them.
+
+        SQLite then forgets that transaction, but Litestream, which reads the file, may have captured it (measured: it
+        captured nothing more, or a damaged copy). A write of our own takes the place of those frames, and the
+        replicator reads from the status file that Litestream must begin anew.
+        """
+        with contextlib.suppress(StoreError):
+            self.writer.submit(prove_write)
+        self._began_after_kill_at = self._clock.wall_ms()
 
     def turn(self) -> None:
         """Find out whether it can write, clear what nobody needs, and say how it is."""
@@ -183,6 +207,7 @@ class _Parts:
             "commit_seconds": self._commits.samples(),
             "commit_batch_size": self._batches.samples(),
             "certificate": self._certificate,
+            "began_after_kill_at": self._began_after_kill_at,
         }
         self._status.write(state, stopped=stopped)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_node.base.clock import Clock, SystemClock, utc_text
+from edge_node.base.files import atomic_write, read_status
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
@@ -38,6 +39,8 @@ SCAN_EVERY_S, SCAN_BESIDE_NOTICES_S = 5.0, 15.0
 LAST_SHIPMENT_S = 1.0
 # Litestream is asked for a last capture while it certainly lives: told to end in its first second, it makes none.
 LAST_CAPTURE_S = 1.0
+# A HIS that dies at every start would have whole copies made without end; one that lives this long is followed.
+SETTLED_MS = 2_000
 
 
 def run(config: Config) -> None:
@@ -127,6 +130,10 @@ class _Service:
         self._status = OwnStatus(node.run_dir, "replica", clock, every_s=STATUS_EVERY_S)
         self._notices: Notices | None = None
         self._is_ready = False
+        self._run_dir = node.run_dir
+        # Which kill of the HIS Litestream has begun anew for; beside its metadata, since it speaks of them.
+        self._anew_path = epochs.meta_path(node.state_dir, number, FIRST_DATABASE).with_name("his-begun-anew")
+        self._anew_for: int | None = None
 
     async def run(self) -> None:
         stop, asked = asyncio.Event(), asyncio.Event()
@@ -199,6 +206,7 @@ class _Service:
     async def _report(self) -> None:
         watchdog_s = watchdog_interval_s()
         while True:
+            self._heed_a_killed_his()
             self._write(stopped=False)
             if not self._is_ready and self._supervisor.state is LitestreamState.RUNNING:
                 self._is_ready = True
@@ -206,6 +214,29 @@ class _Service:
             if watchdog_s is not None:
                 notify("WATCHDOG=1")
             await asyncio.sleep(STATUS_EVERY_S if self._is_ready else STATUS_EVERY_S / 10)
+
+    def _heed_a_killed_his(self) -> None:
+        """Where the HIS says that it follows one that was killed, Litestream must not go on from where it was."""
+        file, database = read_status(self._run_dir, FIRST_DATABASE), self._databases[NAMES.index(FIRST_DATABASE)]
+        if self._anew_for is not None and not self._supervisor.is_beginning_anew(database):
+            with contextlib.suppress(OSError):
+                atomic_write(self._anew_path, str(self._anew_for).encode())
+                self._anew_for = None
+        at = file.state.get("began_after_kill_at") if file else None
+        if (
+            not isinstance(at, int)
+            or self._clock.wall_ms() - at < SETTLED_MS
+            or at == (self._anew_for or self._anew_done())
+        ):
+            return
+        self._anew_for = at
+        self._supervisor.begin_anew(database)
+
+    def _anew_done(self) -> int:
+        try:
+            return int(self._anew_path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
 
     def _write(self, *, stopped: bool) -> None:
         self._status.write(self._state(), stopped=stopped)

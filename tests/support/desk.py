@@ -132,7 +132,7 @@ class Desk:
             found = re.search(r"registered=([0-9A-Z]{26})", answer.location)
             if answer.status == 302 and found:
                 return found[1]
-            assert answer.status == 503, f"{answer.status} {answer.location}\n{answer.body[:3000]}"
+            assert answer.status == 503, f"{answer.status} {answer.location}\n{answer.body}"
             time.sleep(0.05)
         return None
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from failover.core.judge import Evidence, Watched, verdicts
 from failover.core.model import Code, Failback, FailbackKind, LinePolicy, Order, OrderKind, Policy, State, Verdict
+from failover.core.window import Window
 from tests.support.lines import TELECOM, TWO_LINES, UNICOM, Story, Transition, play
 
 FIRST = (0, "online", "telecom", "first-line")
@@ -58,6 +60,12 @@ FIRST = (0, "online", "telecom", "first-line")
         pytest.param("0 ?+ | 20 ++", 22, [(20, "online", "telecom", "first-line")], id="unknown-is-waited-for"),
         pytest.param("0 ++ | 30 z+ | 32 ++", 200, [FIRST], id="a-stopped-process-condemns-nobody"),
         pytest.param("0 ++ | 30 z+ | 3600 ++", 3660, [FIRST], id="nor-does-an-hour-of-sleep"),
+        pytest.param(
+            "0 ++ | 30 -+ | 60 ++ | 80 z+ | 200 ++",
+            245,
+            [FIRST, (31, "backup", "unicom", "line-down"), (241, "online", "telecom", "failback")],
+            id="sleep-serves-no-hold",
+        ),
         pytest.param("0 jj", 200, [FIRST], id="80±20-ms-is-harmless"),
         pytest.param("0 ++ | 60 %%", 200, [FIRST], id="equally-bad-lines-are-not-swapped"),
         pytest.param(
@@ -99,6 +107,19 @@ def test_the_last_living_line_is_never_suppressed() -> None:
     moments = list(later.run("0 ++", 0.2))
     assert moments[0].decision.reason.code in (Code.HOLD_RUNS, Code.SUPPRESSED)
     assert play(f"0 ++ | {falls} | 118 +-", 130)[-1] == (119, "online", "telecom", "line-down")
+
+
+def test_scatter_of_the_answers_is_not_silence() -> None:
+    """The last answer before four lost probes was early, the next one is late: 1.03 s apart, and still four."""
+    window = Window(30.0)
+    for n in range(100):
+        window.asked(n * 0.2)
+        window.answered(n * 0.2, 0.06 if n % 2 else 0.1)
+    evidence = {"telecom": Evidence(targets=(Watched(target="cloud-1", window=window),))}
+    weighed = verdicts(verdicts({}, evidence, 18.0, TWO_LINES).health, evidence, 19.9, TWO_LINES)
+    heard_at = 99 * 0.2 + 0.06
+    assert verdicts(weighed.health, evidence, heard_at + 1.03, TWO_LINES).health["telecom"].verdict is Verdict.UP
+    assert verdicts(weighed.health, evidence, heard_at + 1.07, TWO_LINES).health["telecom"].verdict is Verdict.DOWN
 
 
 CLOUDS = ("cloud-1", "cloud-2")

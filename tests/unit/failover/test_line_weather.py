@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from failover.core import flap
 from failover.core.model import (
     Code,
+    Decision,
     Detect,
     LineHealth,
     LinePolicy,
@@ -16,6 +18,8 @@ from failover.core.model import (
     Order,
     OrderKind,
     Policy,
+    State,
+    UseLine,
     Verdict,
 )
 from failover.core.rank import candidates
@@ -118,7 +122,7 @@ def endure(seed: int, seconds: int) -> int:
     return moved
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(12))
 def test_whatever_the_weather(seed: int) -> None:
     assert endure(seed, SECONDS) > 0
 
@@ -126,28 +130,15 @@ def test_whatever_the_weather(seed: int) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_thousands_of_stories() -> None:
-    assert sum(endure(seed, 3000) for seed in range(1000, 3000)) > 2000
+    assert sum(endure(seed, 3000) for seed in range(1000, 2000)) > 1000
 
 
 def test_the_checks_can_fail() -> None:
     """Weather that always passes proves little: a forged failback is seen."""
     story = Story(policy=LINES)
     *_, last = story.run("0 +++ | 30 -++ | 50 +++", 60)
-    forged = Moment(
-        last.at,
-        last.before,
-        last.judgement,
-        type(last.decision)(
-            state=type(last.before)(mode=Mode.ONLINE, line="telecom", routed="telecom", since=last.at),
-            actions=story_actions(),
-            reason=Reason(Code.FAILBACK, line="telecom", good_s=9.0),
-        ),
-    )
+    reason = Reason(Code.FAILBACK, line="telecom", good_s=9.0)
+    state = State(mode=Mode.ONLINE, line="telecom", routed="telecom", since=last.at)
+    forged = replace(last, decision=Decision(state=state, actions=(UseLine("telecom"),), reason=reason))
     with pytest.raises(AssertionError, match="back before the hold"):
         check(forged, [], last.at)
-
-
-def story_actions() -> tuple[object, ...]:
-    from failover.core.model import UseLine
-
-    return (UseLine("telecom"),)

@@ -1,0 +1,151 @@
+"""Desired routing against present routing, played on a small kernel, and stopped after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from failover.core.plan import (
+    ACTIVE_METRIC,
+    GUARD_METRIC,
+    AddRule,
+    Change,
+    DeleteRoute,
+    DeleteRule,
+    Layout,
+    LineRoute,
+    ReplaceRoute,
+    Route,
+    RouteKind,
+    Routing,
+    Rule,
+    changes,
+    desired,
+)
+
+LAYOUT = Layout(
+    lines=tuple(
+        LineRoute(
+            name=name,
+            preferred=n,
+            interface=f"en{n}",
+            address=f"10.{n}.1.2",
+            gateway=f"10.{n}.1.1",
+            table=100 + n,
+            mark=n,
+        )
+        for n, name in enumerate(("telecom", "unicom", "mobile"), start=1)
+    ),
+    cloud_prefixes=("10.100.0.0/24", "10.101.0.0/24"),
+    service_ip="10.9.0.1",
+)
+NAMES = [line.name for line in LAYOUT.lines]
+FOREIGN = Route(table=100, prefix="10.200.0.0/16", metric=5, protocol=186, interface="en9")
+FOREIGN_RULE = Rule(preference=10, table=50, protocol=4, mark=77)
+EMPTY = Routing()
+
+
+def apply(present: Routing, steps: Sequence[Change]) -> Routing:
+    """A kernel that does what netlink does: replace by key, delete exactly, refuse what is not there."""
+    routes, rules = {route.key: route for route in present.routes}, set(present.rules)
+    for step in steps:
+        match step:
+            case ReplaceRoute(route):
+                routes[route.key] = route
+            case DeleteRoute(route):
+                assert routes.pop(route.key) == route
+            case AddRule(rule):
+                assert rule not in rules
+                rules.add(rule)
+            case DeleteRule(rule):
+                rules.remove(rule)
+    return Routing(routes=frozenset(routes.values()), rules=frozenset(rules))
+
+
+def plan(wanted: Routing, present: Routing) -> tuple[Change, ...]:
+    return changes(wanted, present, protocol=LAYOUT.protocol)
+
+
+def routing(in_use: str | None, *healthy: str) -> Routing:
+    return desired(LAYOUT, in_use=in_use, healthy=frozenset(healthy))
+
+
+def test_a_planned_switch_is_one_replace_per_prefix_and_then_order() -> None:
+    """The line that was in use becomes the fallback, the fallback that is now in use goes."""
+    steps = plan(routing("unicom", *NAMES), routing("telecom", *NAMES))
+    kinds = [(type(step), step.route.metric) for step in steps if isinstance(step, ReplaceRoute | DeleteRoute)]
+    assert kinds == [(ReplaceRoute, ACTIVE_METRIC)] * 2 + [(ReplaceRoute, 1001)] * 2 + [(DeleteRoute, 1002)] * 2
+    assert len(steps) == len(kinds)
+
+
+def test_the_routes_of_a_cloud_prefix() -> None:
+    routes = sorted((r for r in routing("telecom", "telecom", "mobile").routes if r.table == 100), key=lambda r: r.key)
+    assert [(r.prefix, r.metric, r.interface, r.source) for r in routes[:3]] == [
+        ("10.100.0.0/24", 10, "en1", "10.9.0.1"),
+        ("10.100.0.0/24", 1003, "en3", "10.9.0.1"),
+        ("10.100.0.0/24", GUARD_METRIC, None, None),
+    ]
+
+
+def test_nothing_decided_yet_still_guards_and_can_probe() -> None:
+    routes = routing(None).routes
+    assert {r.kind for r in routes if r.table == 100} == {RouteKind.UNREACHABLE}
+    assert {r.table for r in routes if r.kind is RouteKind.VIA} == {101, 102, 103}
+
+
+def test_what_is_not_ours_stays() -> None:
+    present = Routing(routes=frozenset({FOREIGN}), rules=frozenset({FOREIGN_RULE}))
+    built = apply(present, plan(routing("telecom", *NAMES), present))
+    emptied = apply(built, plan(EMPTY, built))
+    assert FOREIGN in built.routes and FOREIGN_RULE in built.rules
+    assert emptied == present
+
+
+def test_a_stranger_at_our_key_is_replaced_never_deleted() -> None:
+    wanted = routing("telecom")
+    ours = next(route for route in wanted.routes if route.metric == ACTIVE_METRIC)
+    stranger = replace(ours, protocol=4, interface="en9")
+    steps = plan(wanted, Routing(routes=(wanted.routes - {ours}) | {stranger}, rules=wanted.rules))
+    assert steps == (ReplaceRoute(ours),)
+
+
+def test_a_smaller_mtu_is_a_replace() -> None:
+    narrow = replace(LAYOUT, lines=(replace(LAYOUT.lines[0], mtu=1400), *LAYOUT.lines[1:]))
+    steps = plan(desired(narrow, in_use="telecom", healthy=frozenset()), routing("telecom"))
+    assert [type(step) for step in steps] == [ReplaceRoute, ReplaceRoute]
+
+
+decisions = st.builds(
+    lambda in_use, healthy: routing(in_use, *healthy), st.sampled_from([None, *NAMES]), st.sets(st.sampled_from(NAMES))
+)
+
+
+@given(wanted=decisions, before=decisions, torn=st.sets(st.integers(0, 40)))
+def test_stopped_after_any_step_and_resumed(wanted: Routing, before: Routing, torn: set[int]) -> None:
+    """From whatever an earlier decision and somebody's deletions left, every prefix of the plan leads to the end."""
+    left = {route for n, route in enumerate(sorted(before.routes, key=lambda r: r.key)) if n not in torn}
+    present = Routing(routes=frozenset(left | {FOREIGN}), rules=before.rules)
+    steps = plan(wanted, present)
+    end = apply(present, steps)
+    assert plan(wanted, end) == ()
+    assert end.routes == wanted.routes | {FOREIGN} and end.rules == wanted.rules
+    for cut in range(len(steps) + 1):
+        halfway = apply(present, steps[:cut])
+        assert apply(halfway, plan(wanted, halfway)) == end
+        guarded = {(r.table, r.prefix) for r in halfway.routes if r.metric == GUARD_METRIC}
+        added = {s.route for s in steps[:cut] if isinstance(s, ReplaceRoute)}
+        assert all((r.table, r.prefix) in guarded for r in added), "a route stands before its guard"
+
+
+@pytest.mark.parametrize("before", NAMES)
+@pytest.mark.parametrize("after", NAMES)
+def test_a_switch_never_leaves_a_prefix_without_a_way(before: str, after: str) -> None:
+    present = routing(before, *NAMES)
+    steps = plan(routing(after, *NAMES), present)
+    for cut in range(len(steps) + 1):
+        metrics = {(r.prefix, r.metric) for r in apply(present, steps[:cut]).routes if r.table == 100}
+        assert {(prefix, ACTIVE_METRIC) for prefix in LAYOUT.cloud_prefixes} <= metrics
