@@ -18,7 +18,7 @@ from edge_node.base.files import ServiceStatus, disk_free_bytes, read_status
 from edge_node.config.schema import Config
 
 # The services that exist; the list grows with the program.
-SERVICES = ("his", "replica", "monitor")
+SERVICES = ("links", "his", "replica", "outbox", "monitor")
 # Below this a database soon cannot be written; the alert and `status` use the same figure.
 DISK_FREE_FLOOR_BYTES = 256 * 1024 * 1024
 
