@@ -8,7 +8,7 @@ RUNTIME := .venv/.runtime
 TOOLS := .venv/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-deps check format lock translations bench clean
+.PHONY: help run test test-long test-deps check format lock translations lab bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ check: $(TOOLS) ## format, lint, types
 
 format: $(TOOLS) ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .
+
+lab: $(TOOLS) ## build a clinic, two carriers and a cloud to try outages in (as root; Ctrl-C ends it)
+	@$(BIN)/python -m tests.lab up
 
 bench: $(TOOLS) ## print the benchmark tables
 	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python -m tests.bench.$$(basename $$file .py) || exit 1; done

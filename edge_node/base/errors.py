@@ -1,7 +1,7 @@
 """The tree of errors, and the exit codes they end in.
 
 EdgeError                      code, message, context, hint
-├── UsageError                 usage
+├── UsageError                 usage, line-unknown
 ├── ConfigError                config-invalid, config-missing
 ├── StoreError                 db-missing, db-newer-than-program, db-behind, db-corrupt, db-busy, disk-full,
 │                              disk-failed
@@ -9,7 +9,7 @@ EdgeError                      code, message, context, hint
 │                              replica-unsound, restore-failed, object-unsound, identity-missing,
 │                              identity-unreadable, epoch-unreadable
 ├── OutboxError                message-unknown, message-not-dead, no-transaction
-└── ServiceError               already-running, privilege-missing
+└── ServiceError               already-running, privilege-missing, orders-unreadable, orders-unwritable, links-unheard
 
 A code is kebab-case, unique, documented in README.md beside this file's package, and never changes.
 Errors are returned upward or handled; only the command line and the service roots print them.

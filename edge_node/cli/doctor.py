@@ -18,7 +18,9 @@ from edge_node.base.systemd import credential_path
 from edge_node.base.units import format_size
 from edge_node.cli.main import Where, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json
+from edge_node.config.line_schema import ProbeKind
 from edge_node.config.schema import Config
+from edge_node.orders import read_line_orders
 from edge_node.replication import litestream, ltx
 from edge_node.status import DISK_FREE_FLOOR_BYTES, status_reader
 from edge_node.store import inspect, migrate
@@ -107,6 +109,7 @@ def _folders(config: Config) -> Iterator[Finding]:
 def _credentials(config: Config) -> Iterator[Finding]:
     names = ["data-key", "his-secret", "node-identity"]
     names += [name for destination in config.replica.destination if (name := destination.credential)]
+    names += [name for upstream in config.upstream if (name := upstream.credential)]
     if config.his.tls:
         names += [config.his.tls.certificate, config.his.tls.key]
     for name in names:
@@ -184,10 +187,41 @@ def _replica(config: Config) -> Iterator[Finding]:
             yield Finding(level=Level.OK, what=f"{told} restores to TXID {reach}")
 
 
+def _lines(
+    config: Config, *, sys: Path = Path("/sys/class/net"), proc: Path = Path("/proc/sys/net")
+) -> Iterator[Finding]:
+    for line in config.line:
+        if (sys / line.interface).exists():
+            yield Finding(level=Level.OK, what=f"line {line.name}: interface {line.interface} is there")
+        else:
+            have = ", ".join(sorted(path.name for path in sys.iterdir() if path.name != "lo")) or "none"
+            yield Finding(
+                level=Level.FAIL,
+                what=f"line {line.name}: there is no interface {line.interface}",
+                remedy=f"line.interface names one of: {have}",
+            )
+    asks_by_icmp = any(target.kind is ProbeKind.ICMP for line in config.line for target in line.target)
+    if asks_by_icmp and _closed_to_ping((proc / "ipv4/ping_group_range").read_text(encoding="ascii")):
+        yield Finding(
+            level=Level.WARN,
+            what="no group may send ICMP echo (net.ipv4.ping_group_range): only root can probe",
+            remedy="sysctl -w net.ipv4.ping_group_range='0 2147483647'",
+        )
+    known = tuple(line.name for line in config.line)
+    for problem in read_line_orders(config.node.state_dir, lines=known, now_ms=SystemClock().wall_ms()).problems:
+        yield Finding(level=Level.FAIL, what=problem, remedy="edge-node order list; mend the file or move it away")
+
+
+def _closed_to_ping(group_range: str) -> bool:
+    """Is the range of groups empty, as the kernel ships it ("1 0")?"""
+    low, high = (int(part) for part in group_range.split())
+    return low > high
+
+
 def _services(config: Config) -> Iterator[Finding]:
     for name, state in status_reader(config, SystemClock())().services.items():
         level = Level.OK if state == "ok" else Level.WARN
         yield Finding(level=level, what=f"service {name} is {'running' if state == 'ok' else state}")
 
 
-LOOKS = (_programs, _folders, _credentials, _databases, _room, _clock, _replica, _services)
+LOOKS = (_programs, _folders, _credentials, _databases, _room, _clock, _replica, _lines, _services)

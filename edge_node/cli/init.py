@@ -86,6 +86,7 @@ def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bo
             name=name,
             encrypt_to=(str(recovery.to_public()), str(node.to_public())),
             cloud_url=f"file://{home / 'cloud'}",
+            line_interface=default_route_interface() if training else None,
         )
         for credential, content in _new_credentials(str(node)).items():
             path = home / "credentials" / credential
@@ -94,6 +95,17 @@ def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bo
         atomic_write(config_path, text.encode())
     config = load(config_path, home=home)
     _make_databases(config, admin=admin, training=training)
+
+
+def default_route_interface(table: Path = Path("/proc/net/route")) -> str | None:
+    """The interface of this machine's default route (IPv4), the one of the lowest metric; None where there is none."""
+    try:
+        rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
+    except (OSError, UnicodeDecodeError):
+        return None
+    # Interface, destination, gateway, flags, …, metric, mask: proc(5).
+    found = [(int(row[6]), row[0]) for row in rows if len(row) > 7 and row[1] == row[7] == "00000000"]
+    return min(found)[1] if found else None
 
 
 def _tell_passwords(accounts: Sequence[seed.Account]) -> None:

@@ -94,6 +94,8 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "config": "config:config_group",
     "db": "db:db_group",
+    "line": "line:line_group",
+    "order": "order:order_group",
     "replica": "replica:replica_group",
     "user": "user:user_group",
 }

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
+
+from edge_node.base.clock import parse_utc
 
 
 def answer(text: str) -> None:
@@ -35,3 +38,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
     padded = [[cell + " " * (widths[i] - width(cell)) for i, cell in enumerate(line)] for line in lines]
     return "\n".join("   ".join(line).rstrip() for line in padded)
+
+
+def moment(text: str | None) -> str:
+    """A time of the contract for a person, in the machine's zone: "09:14" today, "Oct 02" before, "-" for none."""
+    if not text:
+        return "-"
+    at, today = datetime.fromtimestamp(parse_utc(text) / 1000), datetime.now().date()
+    if at.date() == today:
+        return f"{at:%H:%M}"
+    return f"{at:%b %d}" if at.date() < today else f"{at:%b %d %H:%M}"

@@ -45,8 +45,10 @@ def up(where: Where, port: int | None) -> None:
             read = status_reader(config, clock)
             foreground = Foreground(
                 arguments={
+                    "links": common,
                     "replica": common,
                     "his": [*common, "--listen", str(config.his.listen)],
+                    "outbox": common,
                     "monitor": [*common, "--listen", str(config.monitor.listen)],
                 },
                 clock=clock,

@@ -67,8 +67,12 @@ def first_config(
     cloud_url: str,
     listen: str = "127.0.0.1:8080",
     metrics_listen: str = "127.0.0.1:9108",
+    line_interface: str | None = None,
 ) -> str:
-    """The small commented file that `init` writes. Raises ConfigError when a value cannot stand in it."""
+    """The small commented file that `init` writes. Raises ConfigError when a value cannot stand in it.
+
+    `line_interface` becomes the one line, without targets: it is judged by carrier and route, and sends no packet.
+    """
     chosen: list[tuple[Place, dict[str, Any]]] = [
         (("node",), {"id": node_id, "name": name}),
         (("his",), {"listen": listen, "language": "zh_Hans_CN", "idle_lock": "15min"}),
@@ -76,6 +80,8 @@ def first_config(
         (("replica", "destination"), {"name": "cloud", "url": cloud_url, "rpo_limit": "5min"}),
         (("monitor",), {"listen": metrics_listen}),
     ]
+    if line_interface is not None:
+        chosen.append((("line",), {"name": "line-1", "preferred": 1, "interface": line_interface}))
     tables = []
     for place, values in chosen:
         key = _key_at(place)

@@ -60,11 +60,22 @@ def tear_replica(home: Path) -> None:
         (folder / f"{name}.ltx").write_bytes(b"LTX1")
 
 
+def lose_interface(home: Path) -> None:
+    config = home / "edge-node.toml"
+    config.write_text(config.read_text() + '\n[[line]]\nname = "telecom"\npreferred = 2\ninterface = "absent0"\n')
+
+
+def garble_orders(home: Path) -> None:
+    (home / "orders/links.json").write_text("{")
+
+
 FAULTS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "credential-open": (open_credential, "credential data-key can be read by others", "chmod 600 "),
     "credential-lost": (lose_credential, "credential his-secret is missing", "put it into "),
     "database-garbled": (garble_database, "db-corrupt: ", "edge-node "),
     "database-lost": (lose_database, "db-missing: ", "edge-node db ensure"),
+    "interface-absent": (lose_interface, "line telecom: there is no interface absent0", "line.interface names one of"),
+    "orders-garbled": (garble_orders, "", "edge-node order list"),
     "replica-torn": (tear_replica, "local replica e0001/his restores to TXID 2 only, of 5", "edge-node replica verify"),
 }
 

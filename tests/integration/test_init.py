@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_node.base.errors import EdgeError
+from edge_node.cli.init import default_route_interface
 from edge_node.cli.main import Where, cli
 from edge_node.config.load import load
 from edge_node.his.staff.passwords import verify_password
@@ -147,3 +148,37 @@ def test_a_real_clinic_needs_an_id_and_a_name(tmp_path: Path, options: tuple[str
     assert result.exception.exit_code == 2
     assert "--id clinic-0042 --name" in (result.exception.hint or "")
     assert not (tmp_path / "node").exists()
+
+
+ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+enp3s0\t00000000\t0101010A\t0003\t0\t0\t200\t00000000\t0\t0\t0
+enp2s0\t00000000\t0101020A\t0003\t0\t0\t100\t00000000\t0\t0\t0
+enp2s0\t0001020A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "interface"),
+    [
+        pytest.param(ROUTES, "enp2s0", id="the-lowest-metric"),
+        pytest.param("\n".join(ROUTES.splitlines()[:1]), None, id="no-route"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_the_interface_of_the_default_route_is_the_training_line(
+    tmp_path: Path, content: str, interface: str | None
+) -> None:
+    table = tmp_path / "route"
+    table.write_text(content)
+    assert default_route_interface(table) == interface
+    assert default_route_interface(tmp_path / "absent") is None
+
+
+def test_a_training_clinic_watches_the_one_way_out_without_asking_anybody(tmp_path: Path) -> None:
+    """Only a training clinic: a real one says itself which lines it has."""
+    interface = default_route_interface()
+    made = init(tmp_path / "node", "--training")
+    assert made.exit_code == 0, made.output
+    lines = load(tmp_path / "node/edge-node.toml", home=tmp_path / "node").line
+    assert [line.interface for line in lines] == ([interface] if interface else [])
+    assert all(line.target == () for line in lines)
