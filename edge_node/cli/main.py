@@ -97,6 +97,7 @@ COMMANDS = {
     "line": "line:line_group",
     "order": "order:order_group",
     "replica": "replica:replica_group",
+    "units": "units:units_group",
     "user": "user:user_group",
 }
 
