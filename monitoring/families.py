@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitoring.snapshot import Destination, Distribution, NodeSnapshot, Value
+from monitoring.snapshot import Destination, Distribution, Line, NodeSnapshot, Target, Value
 
 # Closed sets: every member is exported as 0 or 1, so that a change of state changes a value and never makes a series.
 MODES = ("starting", "online", "backup", "offline")
 DESTINATION_STATES = ("current", "behind", "unreachable", "refused", "paused")
+VERDICTS = ("unknown", "up", "degraded", "down")
+MESSAGE_STATES = ("queued", "waiting", "dead")
+# A probe that only comes back or does not says nothing of the direction in which it was lost.
+BOTH_DIRECTIONS = "both"
 
 Sample = Value | Distribution
 
@@ -82,6 +86,42 @@ def _per_destination(pick: Callable[[Destination], float | None]) -> Callable[[N
     return samples
 
 
+def _per_line(pick: Callable[[Line], float | None]) -> Callable[[NodeSnapshot], Iterable[Sample]]:
+    def samples(node: NodeSnapshot) -> Iterable[Sample]:
+        return _each({line.name: value for line in node.lines if (value := pick(line)) is not None})
+
+    return samples
+
+
+def _per_target(pick: Callable[[Target], float | None], *more: str) -> Callable[[NodeSnapshot], Iterable[Sample]]:
+    def samples(node: NodeSnapshot) -> Iterable[Sample]:
+        # An address may be asked in two ways through one line; a series there is only one, of the worse.
+        worst: dict[tuple[str, ...], float] = {}
+        for line in node.lines:
+            for target in line.targets:
+                if (value := pick(target)) is not None:
+                    labels = (line.name, target.address, *more)
+                    worst[labels] = max(value, worst.get(labels, value))
+        return (Value(labels=labels, value=value) for labels, value in worst.items())
+
+    return samples
+
+
+def _verdicts(node: NodeSnapshot) -> Iterable[Sample]:
+    for line in node.lines:
+        yield from _one_of(VERDICTS, line.verdict, line.name)
+
+
+def _messages(node: NodeSnapshot) -> Iterable[Sample]:
+    for upstream in node.upstreams:
+        for state, count in zip(MESSAGE_STATES, (upstream.queued, upstream.waiting, upstream.dead), strict=True):
+            yield Value(labels=(upstream.name, state), value=float(count))
+
+
+def _oldest(node: NodeSnapshot) -> Iterable[Sample]:
+    return _each({up.name: up.oldest_queued_at for up in node.upstreams if up.oldest_queued_at is not None})
+
+
 def _build(node: NodeSnapshot) -> Iterable[Sample]:
     build = node.build
     yield Value(labels=(build.version, build.litestream or "unknown", build.sqlite), value=1.0)
@@ -99,6 +139,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="edge_mode_transitions_total", kind=Kind.COUNTER, labels=("from", "to", "reason"),
+        samples=lambda node: node.transitions,
         text="Changes of mode.",
     ),
     Family(
@@ -183,10 +224,12 @@ FAMILIES: tuple[Family, ...] = (
     # The lines
     Family(
         name="edge_line_verdict", kind=Kind.GAUGE, labels=("line", "verdict"),
+        samples=_verdicts,
         text="1 for the verdict on a line, 0 for the others.",
     ),
     Family(
         name="edge_line_active", kind=Kind.GAUGE, labels=("line",),
+        samples=_per_line(lambda line: line.active),
         text="1 for the line that is in use.",
     ),
     Family(
@@ -195,51 +238,63 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="edge_line_rtt_seconds", kind=Kind.HISTOGRAM, labels=("line", "target"),
+        samples=lambda node: node.rtt_seconds,
         text="Round-trip time of probes.",
     ),
     Family(
         name="edge_line_loss_ratio", kind=Kind.GAUGE, labels=("line", "target", "direction"),
+        samples=_per_target(lambda target: target.loss_ratio, BOTH_DIRECTIONS),
         text="Share of the window's probes that were lost, 0 to 1.",
     ),
     Family(
         name="edge_line_jitter_seconds", kind=Kind.GAUGE, labels=("line", "target"),
+        samples=_per_target(lambda target: target.jitter_s),
         text="Mean difference between successive round-trip times of the window.",
     ),
     Family(
         name="edge_line_probes_total", kind=Kind.COUNTER, labels=("line", "target", "outcome"),
+        samples=lambda node: node.probes,
         text="Probes, by outcome.",
     ),
     Family(
         name="edge_line_blind_seconds_total", kind=Kind.COUNTER,
+        samples=lambda node: _known(node.blind_s),
         text="Time in which the watcher could not probe; neither good nor bad.",
     ),
     Family(
         name="edge_line_hold_remaining_seconds", kind=Kind.GAUGE, labels=("line",),
+        samples=_per_line(lambda line: line.hold_left_s),
         text="How long a line must still stay good before it may be used again.",
     ),
     Family(
         name="edge_line_flap_penalty", kind=Kind.GAUGE, labels=("line",),
+        samples=_per_line(lambda line: line.penalty),
         text="Penalty for recent changes of verdict; it decays.",
     ),
     Family(
         name="edge_line_switches_total", kind=Kind.COUNTER, labels=("from", "to", "reason"),
+        samples=lambda node: node.switches,
         text="Changes of the line in use.",
     ),
     Family(
         name="edge_line_switch_seconds", kind=Kind.HISTOGRAM,
+        samples=lambda node: node.switch_seconds,
         text="From the first lost probe to traffic on another line.",
     ),
     # The outbox and the work list
     Family(
         name="edge_outbox_messages", kind=Kind.GAUGE, labels=("upstream", "state"),
+        samples=_messages,
         text="Messages in the outbox.",
     ),
     Family(
         name="edge_outbox_oldest_queued_timestamp_seconds", kind=Kind.GAUGE, labels=("upstream",),
+        samples=_oldest,
         text="When the oldest message that waits was put, seconds since 1970.",
     ),
     Family(
         name="edge_outbox_attempts_total", kind=Kind.COUNTER, labels=("upstream", "outcome"),
+        samples=lambda node: node.attempts,
         text="Tries to deliver a message, by outcome.",
     ),
     Family(

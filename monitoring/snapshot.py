@@ -47,6 +47,38 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An address that is asked through a line; figures over the watcher's window."""
+
+    address: str
+    loss_ratio: float | None = None
+    jitter_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One carrier's line, as the watcher described it last."""
+
+    name: str
+    verdict: str
+    active: bool
+    hold_left_s: float | None = None
+    penalty: float | None = None
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """What waits for one receiver of messages; `oldest_queued_at` in seconds since 1970."""
+
+    name: str
+    queued: int
+    waiting: int
+    dead: int
+    oldest_queued_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """What runs. `litestream` is None until the replica service has asked the binary for its version."""
 
@@ -77,3 +109,12 @@ class NodeSnapshot:
     his_commit_seconds: tuple[Distribution, ...] = ()
     his_commit_batch_size: tuple[Distribution, ...] = ()
     certificate_not_after: Mapping[str, float]
+    lines: tuple[Line, ...] = ()
+    transitions: tuple[Value, ...] = ()
+    switches: tuple[Value, ...] = ()
+    switch_seconds: tuple[Distribution, ...] = ()
+    probes: tuple[Value, ...] = ()
+    rtt_seconds: tuple[Distribution, ...] = ()
+    blind_s: float | None = None
+    upstreams: tuple[Upstream, ...] = ()
+    attempts: tuple[Value, ...] = ()

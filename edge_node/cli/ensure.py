@@ -16,13 +16,13 @@ from edge_node.base.errors import EdgeError, ExitCode, ReplicaError, StoreError
 from edge_node.base.files import file_lock
 from edge_node.base.logs import event
 from edge_node.base.systemd import credential_path
-from edge_node.config.schema import Config
+from edge_node.config.schema import Config, Destination
 from edge_node.replication import ltx
-from edge_node.replication.destination import Destination
 from edge_node.replication.epoch import FIRST_EPOCH, current_epoch, make_epoch, replica_path
 from edge_node.replication.restore import Restored, restore, restore_local
 from edge_node.replication.sealing import Sealer, read_identity
 from edge_node.replication.source import find_source
+from edge_node.services.destinations import configured
 from edge_node.store.copies import sync
 from edge_node.store.databases import DATABASES, copies_dir, db_path
 from edge_node.store.migrate import migrate
@@ -131,7 +131,7 @@ def _restore_beside(config: Config, name: str) -> Restored:
             refusals.append(error.message)
     for destination in config.replica.destination:
         try:
-            return asyncio.run(_from_destination(config, destination.name, destination.url, name, to))
+            return asyncio.run(_from_destination(config, destination, name, to))
         except ReplicaError as error:
             refusals.append(error.message)
     raise StoreError(
@@ -143,11 +143,14 @@ def _restore_beside(config: Config, name: str) -> Restored:
     )
 
 
-async def _from_destination(config: Config, destination: str, url: str, name: str, to: Path) -> Restored:
+async def _from_destination(config: Config, destination: Destination, name: str, to: Path) -> Restored:
     own = credential_path("node-identity", state_dir=config.node.state_dir)
     identity = read_identity(own) if own.exists() else None
-    opened = Destination(destination, url, Sealer(()))
-    return await restore(await find_source(opened, database=name, node_id=config.node.id, identity=identity), to)
+    opened = configured(destination, Sealer(()), state_dir=config.node.state_dir)
+    try:
+        return await restore(await find_source(opened, database=name, node_id=config.node.id, identity=identity), to)
+    finally:
+        await opened.close()
 
 
 def _put_aside(path: Path) -> None:

@@ -96,7 +96,10 @@ COMMANDS = {
     "db": "db:db_group",
     "line": "line:line_group",
     "order": "order:order_group",
+    "reflector": "reflector:reflector",
+    "outbox": "outbox:outbox_group",
     "replica": "replica:replica_group",
+    "report": "report:report_group",
     "units": "units:units_group",
     "user": "user:user_group",
 }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+import contextlib
+import functools
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ from edge_node.config.schema import Config
 from edge_node.replication.destination import Destination
 from edge_node.replication.epoch import current_epoch, folder_name, replica_path
 from edge_node.replication.ltx import scan
-from edge_node.replication.restore import Stretch, points, restore
+from edge_node.replication.restore import Stretch, as_of, plan, points_of, restore
+from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Identity, Sealer, read_identity
 from edge_node.replication.shipping_record import Confirmed, ShippingRecord
 from edge_node.replication.source import LocalSource, Source, find_source
 from edge_node.replication.verify import Verified, verify
+from edge_node.services.destinations import configured
 from edge_node.store.places import NAMES
 
 LOCAL = "local"
@@ -32,15 +37,49 @@ LEVELS = {0: "capture", 1: "30 s", 2: "5 min", 3: "1 h", 9: "snapshot"}
 
 
 def source_options(command: Any) -> Any:
-    """--from, --database, --identity, --node: which copy is spoken of."""
+    """--from, --database, --identity, --node, and how a bucket is reached: passed on as one `Wish`."""
+
+    @functools.wraps(command)
+    def wished(
+        origin: str,
+        database: str,
+        identity: Path | None,
+        node_id: str | None,
+        endpoint: str | None,
+        region: str | None,
+        credential: Path | None,
+        **others: Any,
+    ) -> Any:
+        bucket = S3Access(endpoint=endpoint, region=region, credential=credential)
+        wish = Wish(origin=origin, database=database, identity=identity, node_id=node_id, bucket=bucket)
+        return command(wish=wish, **others)
+
     for option in (
         click.option("--from", "origin", default=LOCAL, show_default=True, help="local, a destination, or a URL."),
         click.option("--database", type=click.Choice(NAMES), default="his", show_default=True),
         click.option("--identity", type=click.Path(path_type=Path), help="File with the age identity that opens it."),
         click.option("--node", "node_id", help="Whose copy, where a URL holds several clinics'."),
+        click.option("--endpoint", help="The store's address, where --from is an s3:// URL."),
+        click.option("--region", help="Its region."),
+        click.option(
+            "--credential",
+            type=click.Path(path_type=Path),
+            help="File with its key: TOML with access_key_id and secret_access_key.",
+        ),
     ):
-        command = option(command)
-    return command
+        wished = option(wished)
+    return wished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Which copy is spoken of. `bucket` says how an s3:// URL is reached."""
+
+    origin: str
+    database: str
+    identity: Path | None
+    node_id: str | None
+    bucket: S3Access
 
 
 @click.group("replica")
@@ -77,11 +116,18 @@ def replica_status(where: Where, as_json: bool) -> None:
             found.get("confirmed_at") or "-",
             "-" if (rpo := found.get("rpo_s")) is None else spoken_duration(rpo),
             _behind(found),
-            reason["args"]["why"] if (reason := found.get("reason")) else "",
+            _why(found.get("reason")),
         )
         for found in state["destinations"]
     ]
     answer(table(("DESTINATION", "STATE", "CONFIRMED", "RPO", "BEHIND", ""), rows))
+
+
+def _why(reason: dict[str, Any] | None) -> str:
+    if reason is None:
+        return ""
+    hint = reason["args"].get("hint")
+    return str(reason["args"]["why"]) + (f" ({hint})" if hint else "")
 
 
 def _size(size_bytes: int) -> str:
@@ -104,29 +150,24 @@ def _behind(found: dict[str, Any]) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Stretches of restore points as a list.")
 @where_options
 @click.pass_obj
-def replica_points(
-    where: Where, origin: str, database: str, identity: Path | None, node_id: str | None, as_json: bool
-) -> None:
+def replica_points(where: Where, wish: Wish, as_json: bool) -> None:
     """Which past states can be restored, and how finely."""
 
     async def listed() -> list[Stretch]:
-        source = await _source(where, origin, database=database, identity=identity, node_id=node_id)
-        return points(await source.list())
+        async with _asked(where, wish) as source:
+            return await points_of(source)
 
     stretches = asyncio.run(listed())
     if as_json:
         answer_json(
-            [
-                {**asdict(stretch), "from": utc_text(stretch.from_ms), "to": utc_text(stretch.to_ms)}
-                for stretch in stretches
-            ]
+            [{**asdict(stretch), "from": _utc(stretch.from_ms), "to": _utc(stretch.to_ms)} for stretch in stretches]
         )
         return
     rows = [
         (
             LEVELS.get(stretch.level, f"level {stretch.level}"),
-            utc_text(stretch.from_ms),
-            utc_text(stretch.to_ms),
+            _utc(stretch.from_ms) or "-",
+            _utc(stretch.to_ms) or "-",
             f"{stretch.min_txid} to {stretch.max_txid}",
             str(stretch.files),
             _size(stretch.size_bytes),
@@ -148,16 +189,7 @@ def replica_points(
 @where_options
 @click.pass_obj
 def replica_restore(
-    where: Where,
-    origin: str,
-    database: str,
-    identity: Path | None,
-    node_id: str | None,
-    to: Path,
-    at: str | None,
-    txid: int | None,
-    as_json: bool,
-    dry_run: bool,
+    where: Where, wish: Wish, to: Path, at: str | None, txid: int | None, as_json: bool, dry_run: bool
 ) -> None:
     """Make a database from a copy of it; its integrity is checked."""
     at_ms = _time(at)
@@ -165,10 +197,10 @@ def replica_restore(
         raise UsageError("usage", "--at and --txid are two answers to one question", context=None, hint="give one")
 
     async def made() -> Any:
-        source = await _source(where, origin, database=database, identity=identity, node_id=node_id)
-        if dry_run:
-            return source, await _planned(source, at_ms=at_ms, txid=txid)
-        return source, await restore(source, to.absolute(), at_ms=at_ms, txid=txid)
+        async with _asked(where, wish) as source:
+            if dry_run:
+                return source, await _planned(source, at_ms=at_ms, txid=txid)
+            return source, await restore(source, to.absolute(), at_ms=at_ms, txid=txid)
 
     source, done = asyncio.run(made())
     if dry_run:
@@ -180,9 +212,8 @@ def replica_restore(
 
 
 async def _planned(source: Source, *, at_ms: int | None, txid: int | None) -> str:
-    from edge_node.replication.restore import plan
-
-    chain, _ = plan(await source.list(), at_ms=at_ms, txid=txid)
+    files = await source.list()
+    chain, _ = plan(files if at_ms is None else await as_of(source, files, at_ms), txid=txid)
     if not chain:
         return "nothing, since it holds nothing for that point"
     size_bytes = sum(file.size_bytes for file in chain)
@@ -194,17 +225,15 @@ async def _planned(source: Source, *, at_ms: int | None, txid: int | None) -> st
 @click.option("--json", "as_json", is_flag=True, help="What was found as a document.")
 @where_options
 @click.pass_obj
-def replica_verify(
-    where: Where, origin: str, database: str, identity: Path | None, node_id: str | None, as_json: bool
-) -> None:
+def replica_verify(where: Where, wish: Wish, as_json: bool) -> None:
     """Fetch, open and check what a restore would take, and restore it to scratch. Exit 5 when anything is wrong."""
 
     async def checked() -> Verified:
-        source = await _source(where, origin, database=database, identity=identity, node_id=node_id)
-        config = where.load() if where.path().exists() else None
-        confirmed = _confirmed(config, origin, database) if config else None
-        scratch = config.node.state_dir if config else Path.cwd()
-        return await verify(source, scratch, confirmed=confirmed)
+        async with _asked(where, wish) as source:
+            config = where.load() if where.path().exists() else None
+            confirmed = _confirmed(config, wish.origin, wish.database) if config else None
+            scratch = config.node.state_dir if config else Path.cwd()
+            return await verify(source, scratch, confirmed=confirmed)
 
     found = asyncio.run(checked())
     if as_json:
@@ -226,6 +255,10 @@ def replica_verify(
         )
 
 
+def _utc(wall_ms: int | None) -> str | None:
+    return None if wall_ms is None else utc_text(wall_ms)
+
+
 def _time(text: str | None) -> int | None:
     try:
         return None if text is None else parse_utc(text)
@@ -233,13 +266,25 @@ def _time(text: str | None) -> int | None:
         raise UsageError("usage", f"--at: {error}", context=None, hint="give the time with its zone") from error
 
 
-async def _source(where: Where, origin: str, *, database: str, identity: Path | None, node_id: str | None) -> Source:
+@contextlib.asynccontextmanager
+async def _asked(where: Where, wish: Wish) -> AsyncIterator[Source]:
+    source = await _source(where, wish)
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+async def _source(where: Where, wish: Wish) -> Source:
     """The copy that --from speaks of. A URL needs no configuration: a new machine has none. Raises EdgeError."""
+    origin, database = wish.origin, wish.database
     if "://" in origin:
         config = where.load() if where.path().exists() else None
-        destination = Destination(origin, origin, Sealer(()))
         return await find_source(
-            destination, database=database, node_id=node_id, identity=_identity(config, identity, sealed=True)
+            Destination(origin, origin, Sealer(()), s3=wish.bucket),
+            database=database,
+            node_id=wish.node_id,
+            identity=_identity(config, wish.identity, sealed=True),
         )
     config = where.load()
     run_as_owner(config)
@@ -254,10 +299,10 @@ async def _source(where: Where, origin: str, *, database: str, identity: Path | 
             hint="give one of these, or a URL such as file:///mnt/nas/clinic",
         )
     return await find_source(
-        Destination(origin, known[origin].url, Sealer(())),
+        configured(known[origin], Sealer(()), state_dir=config.node.state_dir),
         database=database,
-        node_id=node_id or config.node.id,
-        identity=_identity(config, identity, sealed=not config.replica.plain),
+        node_id=wish.node_id or config.node.id,
+        identity=_identity(config, wish.identity, sealed=not config.replica.plain),
     )
 
 

@@ -26,7 +26,9 @@ def run(where: Where, service: str, listen: str | None) -> None:
     run_as_owner(config)
     if listen is not None:
         config = listening(config, service, listen)
-    importlib.import_module(f"edge_node.services.{service}").run(config)
+    # The watcher reads its lines again on SIGHUP; the others want a restart.
+    more = {"reload": where.load} if service == "links" else {}
+    importlib.import_module(f"edge_node.services.{service}").run(config, **more)
 
 
 def listening(config: Config, service: str, listen: str) -> Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -12,6 +12,7 @@ from flask import current_app
 
 from edge_node.base.clock import Clock
 from edge_node.his.cipher import Cipher
+from edge_node.outbox.model import Route
 from edge_node.status import NodeStatus
 from edge_node.store.connection import Connection, connect_reader
 from edge_node.store.writer import Writer
@@ -22,7 +23,10 @@ EXTENSION = "edge_his"
 
 @dataclass(frozen=True, kw_only=True)
 class HisContext:
-    """Everything that the composition root hands to the HIS. `node_status` reads the status files when called."""
+    """Everything that the composition root hands to the HIS. `node_status` reads the status files when called.
+
+    `upstreams` is who is told about which topics: the HIS puts messages, and never sends one.
+    """
 
     db_path: Path
     writer: Writer
@@ -34,6 +38,7 @@ class HisContext:
     epoch: int
     language: str
     idle_lock_s: float
+    upstreams: Sequence[Route] = ()
     _readers: threading.local = field(default_factory=threading.local)
 
     def reader(self) -> Connection:

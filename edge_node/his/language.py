@@ -11,13 +11,28 @@ from werkzeug.wrappers import Response
 from edge_node.his.context import context
 from edge_node.his.kept import local_path
 from edge_node.his.security import public
-from edge_node.i18n import CHINESE, LANGUAGES, Text, catalog, text, translate
+from edge_node.i18n import CHINESE, LANGUAGES, Text, catalog, duration, text, translate
 
 COOKIE = "lang"
 _YEAR_S = 365 * 24 * 3600
 # As `<html lang>` wants them.
 TAGS = {CHINESE: "zh-Hans-CN", "en": "en"}
 _WEEKDAYS = (text("Mon"), text("Tue"), text("Wed"), text("Thu"), text("Fri"), text("Sat"), text("Sun"))
+
+__all__ = [
+    "COOKIE",
+    "TAGS",
+    "blueprint",
+    "duration",
+    "init_app",
+    "language",
+    "local",
+    "own_language",
+    "say",
+    "size",
+    "today",
+    "weekday",
+]
 
 blueprint = Blueprint("language", __name__)
 
@@ -29,9 +44,8 @@ def language() -> str:
 
 
 def say(sentence: Text) -> str:
-    """A Text in the language of this request; values that are Texts themselves are said first."""
-    values = {key: say(value) if isinstance(value, Text) else value for key, value in sentence.values.items()}
-    return translate(Text(sentence.message, values), language())
+    """A Text in the language of this request."""
+    return translate(sentence, language())
 
 
 @blueprint.get("/language/<code>")
@@ -71,21 +85,6 @@ def today() -> date:
 def weekday(day: date) -> Text:
     """周五, Fri."""
     return _WEEKDAYS[day.weekday()]
-
-
-def duration(seconds: float) -> Text:
-    """A duration of two parts at most, as spoken: 4 s, 38 min, 1 h 25 min, 3 d 2 h."""
-    whole = max(0, round(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if whole < 60:
-        return text("%(n)d s", n=whole)
-    if minutes < 60:
-        return text("%(n)d min", n=minutes)
-    if hours < 24:
-        rest = minutes % 60
-        return text("%(n)d h %(m)d min", n=hours, m=rest) if rest else text("%(n)d h", n=hours)
-    rest = hours % 24
-    return text("%(n)d d %(m)d h", n=days, m=rest) if rest else text("%(n)d d", n=days)
 
 
 def size(size_bytes: float) -> str:

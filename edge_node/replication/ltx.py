@@ -18,6 +18,7 @@ _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.ltx")
 _MAGIC = b"LTX1"
 # Magic, flags, page size, pages, first TXID, last TXID, milliseconds since 1970; big endian.
 _HEADER = struct.Struct(">4sIIIQQQ")
+HEADER_BYTES = _HEADER.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

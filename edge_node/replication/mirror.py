@@ -15,9 +15,12 @@ from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.retry import backoff_s
 from edge_node.replication import lag, shipping_plan
+from edge_node.replication.bandwidth import Lane
 from edge_node.replication.destination import (
+    HISTORY_IN_FLIGHT,
     Destination,
     DestinationFailed,
+    RemoteObject,
     Sent,
     listed_files,
     object_key,
@@ -28,11 +31,12 @@ from edge_node.replication.ltx import LtxFile, local_path
 from edge_node.replication.shipping_plan import Held
 from edge_node.replication.shipping_record import Confirmed, CopyRecord
 
-# Measured at 40 ms a round trip: 329 objects/s, against 20 one at a time; twice as many in flight gain little.
-HISTORY_IN_FLIGHT = 32
+# The answers of this many questions about times are waited for at once.
+ASKED_IN_FLIGHT = 16
 HISTORY_EVERY_S = 10.0
 SNAPSHOTS_EVERY_S = 15.0
-RETRY_BASE_S, RETRY_CAP_S = 0.5, 5.0
+# The cap bounds how long after its return a destination stays unnoticed.
+RETRY_BASE_S, RETRY_CAP_S = 0.5, 4.0
 RELIST_EVERY_S = 24 * 3600.0
 # File times of a destination may be this coarse (FAT keeps 2 s).
 TIME_GRAIN_MS = 2_000
@@ -149,7 +153,7 @@ class Mirror:
             self.wake()
         while self._may_send() and (chain := shipping_plan.cheapest_chain(self._candidates(), self.frontier)):
             for file in chain:
-                if not await self._send(file):
+                if not await self._send(file, Lane.FRONTIER):
                     break  # What is here has changed: plan again.
             if any(file.level > 0 for file in chain):
                 self.wake()  # A coarse file was the cheapest way up: history now lacks the fine ones.
@@ -174,7 +178,7 @@ class Mirror:
             nonlocal todo
             try:
                 while self._may_send() and (file := next(todo, None)) is not None:
-                    await self._send(file)
+                    await self._send(file, Lane.HISTORY)
             except DestinationFailed:
                 todo = iter(())  # Nobody goes on against a destination that fails.
                 raise
@@ -191,14 +195,13 @@ class Mirror:
         # The first copy is the frontier lane's, which may choose the same snapshot.
         due = shipping_plan.due_snapshot(files, self._record.held) if self.frontier else None
         if due is not None:
-            await self._send(due)
+            await self._send(due, Lane.SNAPSHOT)
 
-    async def _send(self, file: LtxFile) -> bool:
+    async def _send(self, file: LtxFile, lane: Lane) -> bool:
         """Send one file; false when it has gone, is unsound, or proves that the two sides are not one history."""
         key = object_key(self._prefix, file, self._destination.sealer.suffix)
-        began = self._clock.boottime()
         try:
-            sent = await self._destination.send(key, local_path(self._local.path, file))
+            sent = await self._destination.send(key, local_path(self._local.path, file), lane)
             there = None if sent.created else await self._destination.head(key)
         except FileNotFoundError:
             # Compacted away since it was listed: another look finds the file that covers it.
@@ -209,13 +212,13 @@ class Mirror:
             event("ltx_unsound", level="error", database=self.database, file=file.name, ltx_level=file.level, why=error)
             self._unsound.add(file)
             return False
-        if there is not None and there.time_ms + TIME_GRAIN_MS < sent.header.timestamp_ms:
+        if there is not None and _is_older(there.time_ms, sent.header.timestamp_ms):
             self._set_back(f"it holds another {file.name} of level {file.level}, older than the one here")
             return False
-        self._confirmed(file, sent, took_s=self._clock.boottime() - began)
+        self._confirmed(file, sent)
         return True
 
-    def _confirmed(self, file: LtxFile, sent: Sent, *, took_s: float) -> None:
+    def _confirmed(self, file: LtxFile, sent: Sent) -> None:
         self._record.held.add(file)
         newest = self._record.newest
         if newest is None or file.max_txid >= newest.max_txid:
@@ -226,8 +229,8 @@ class Mirror:
                 time_ms=sent.header.timestamp_ms,
                 sha256=sent.sha256,
             )
-        if file.size_bytes >= RATED_BYTES and sent.created and took_s > 0:
-            rate = file.size_bytes / took_s
+        if file.size_bytes >= RATED_BYTES and sent.created and sent.took_s > 0:
+            rate = file.size_bytes / sent.took_s
             self._bytes_per_s = rate if self._bytes_per_s is None else 0.7 * self._bytes_per_s + 0.3 * rate
         self._uploads.add(self._destination.name, "sent" if sent.created else "existed")
         self._link.answered()
@@ -240,20 +243,36 @@ class Mirror:
         there = listed_files(await self._destination.list(self._prefix))
         here = {(file.level, file.min_txid, file.max_txid): file for file in self._local.files}
         remembered = self._record.held
+        compared = [
+            file
+            for file in sorted(there, key=lambda file: -file.max_txid)[:COMPARED_FILES]
+            if (file.level, file.min_txid, file.max_txid) in here and not remembered.covers(file)
+        ]
+        times = await self._times([there[file] for file in compared])
         self._record.held = Held.of(there)
         is_same = self._is_newest(here)
         if is_same and self._record.newest and self._local.head >= self.frontier == self._record.newest.max_txid:
             self._record.set_back = None  # Proven: the replica was away for a while and is back.
         elif is_same is False:
             self._set_back("the newest file that it confirmed is here with other content")
-        for file in sorted(there, key=lambda file: -file.max_txid)[:COMPARED_FILES]:
-            same = here.get((file.level, file.min_txid, file.max_txid))
-            if same is None or remembered.covers(file):
-                continue
-            time_ms = self._local.time_ms(same)
-            if time_ms is not None and there[file].time_ms + TIME_GRAIN_MS < time_ms:
+        for file, time_there_ms in zip(compared, times, strict=True):
+            time_ms = self._local.time_ms(here[(file.level, file.min_txid, file.max_txid)])
+            if time_ms is not None and _is_older(time_there_ms, time_ms):
                 self._set_back(f"it holds another {file.name} of level {file.level}, older than the one here")
         self._changed()
+
+    async def _times(self, objects: list[RemoteObject]) -> list[int | None]:
+        """The header times of these objects; asked for one by one where the listing does not tell them."""
+        limit = asyncio.Semaphore(ASKED_IN_FLIGHT)
+
+        async def time_ms(item: RemoteObject) -> int | None:
+            if item.time_ms is not None:
+                return item.time_ms
+            async with limit:
+                found = await self._destination.head(item.key)
+            return found.time_ms if found else None
+
+        return list(await asyncio.gather(*(time_ms(item) for item in objects)))
 
     def _is_newest(self, here: dict[tuple[int, int, int], LtxFile]) -> bool | None:
         """Is the newest confirmed file here as it was sent? None when it cannot be told: nothing confirmed, or gone."""
@@ -296,3 +315,8 @@ class Mirror:
             catch_up_s=lag.catch_up_s(measured, bytes_per_s=self._bytes_per_s),
             set_back=self._record.set_back,
         )
+
+
+def _is_older(there_ms: int | None, here_ms: int) -> bool:
+    """Was an object of this name sent before the file here was written? False where its time is not known."""
+    return there_ms is not None and there_ms + TIME_GRAIN_MS < here_ms

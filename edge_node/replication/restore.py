@@ -6,8 +6,8 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_node.base.clock import utc_text
@@ -52,14 +52,14 @@ class Restored:
 
 
 def plan(
-    files: Mapping[LtxFile, int], *, at_ms: int | None = None, txid: int | None = None
+    files: Mapping[LtxFile, int | None], *, at_ms: int | None = None, txid: int | None = None
 ) -> tuple[tuple[LtxFile, ...], tuple[int, int] | None]:
     """The files of a restore, and the hole it stops before, if there is one. Pure.
 
     To the newest reachable state, to `txid`, or to what was committed by `at_ms`; a file is all or nothing, so that the
-    granularity is that of the finest level kept for that time.
+    granularity is that of the finest level kept for that time. What has no known time is of no use then.
     """
-    usable = [file for file, time_ms in files.items() if at_ms is None or time_ms <= at_ms]
+    usable = [file for file, time_ms in files.items() if at_ms is None or (time_ms is not None and time_ms <= at_ms)]
     chain = restore_chain(usable, txid=txid)
     reach = chain[-1].max_txid if chain else 0
     wanted = [file for file in usable if txid is None or file.max_txid <= txid]
@@ -67,11 +67,42 @@ def plan(
     return chain, ((reach + 1, min(above) - 1) if above else None)
 
 
+async def as_of(source: Source, files: Mapping[LtxFile, int | None], at_ms: int) -> Mapping[LtxFile, int | None]:
+    """The files of a source with nothing later than `at_ms`.
+
+    Where a listing tells no times, they are asked for by halving: on one level a later file has a later time, unless
+    somebody set the clock back meanwhile. `restore` therefore looks at the header of each file that it uses.
+    Raises ReplicaError: of the source, and restore-failed where times cannot be told.
+    """
+    chosen = {file: time_ms for file, time_ms in files.items() if time_ms is not None and time_ms <= at_ms}
+    unknown = sorted((file for file, time_ms in files.items() if time_ms is None), key=lambda file: file.max_txid)
+
+    async def halve(level: int) -> None:
+        candidates = [file for file in unknown if file.level == level]
+        low, high = 0, len(candidates)  # Those before `low` are early enough, those from `high` on are not.
+        while low < high:
+            middle = (low + high) // 2
+            time_ms = (await source.times([candidates[middle]])).get(candidates[middle])
+            if time_ms is None:
+                raise ReplicaError(
+                    "restore-failed",
+                    f"{source.name} does not tell of what time its objects are",
+                    context="they carry no time, and what is inside cannot be opened",
+                    hint="give the recovery identity (--identity FILE), or say the state by its TXID (--txid)",
+                )
+            low, high = (middle + 1, high) if time_ms <= at_ms else (low, middle)
+        chosen.update(dict.fromkeys(candidates[:low], at_ms))
+
+    await asyncio.gather(*(halve(level) for level in sorted({file.level for file in unknown})))
+    return chosen
+
+
 async def restore(source: Source, to: Path, *, at_ms: int | None = None, txid: int | None = None) -> Restored:
     """Make the new file `to` from a source, by way of a scratch folder beside it; integrity is checked in full.
 
-    Raises ReplicaError: restore-failed (exists already, nothing to restore from, no room, Litestream's refusal),
-    replica-unreachable, identity-missing, object-unsound. Nothing is left at `to` then.
+    Nothing later than `at_ms` is in it, whatever a source says of its objects' times. Raises ReplicaError:
+    restore-failed (exists already, nothing to restore from, no room, Litestream's refusal), replica-unreachable,
+    identity-missing, object-unsound. Nothing is left at `to` then.
     """
     for path in (to, *litestream.sidecars(to)):
         if path.exists():
@@ -81,17 +112,24 @@ async def restore(source: Source, to: Path, *, at_ms: int | None = None, txid: i
                 context="a restore never overwrites, since what it would replace may be the only copy",
                 hint="give a path that does not exist yet",
             )
-    files = await source.list()
-    chain, hole = plan(files, at_ms=at_ms, txid=txid)
-    if not chain:
-        raise _nothing(source, files, at_ms=at_ms, txid=txid)
-    size_bytes = sum(file.size_bytes for file in chain)
+    listed = await source.list()
+    usable = listed if at_ms is None else await as_of(source, listed, at_ms)
     try:
-        free = shutil.disk_usage(to.parent).free
-        _check_room(to, needed=2 * size_bytes + SPARE_BYTES, free=free)
         with tempfile.TemporaryDirectory(prefix=".restore-", dir=to.parent) as folder:
             scratch = Path(folder)
-            await source.fetch(chain, scratch)
+            while True:
+                chain, hole = plan(usable, txid=txid)
+                if not chain:
+                    raise await _nothing(source, listed, at_ms=at_ms, txid=txid)
+                size_bytes = sum(file.size_bytes for file in chain)
+                _check_room(to, needed=2 * size_bytes + SPARE_BYTES, free=shutil.disk_usage(to.parent).free)
+                await source.fetch([file for file in chain if not local_path(scratch, file).exists()], scratch)
+                late = _later(scratch, chain, at_ms)
+                if not late:
+                    break
+                # It was believed earlier than it is: plan without it.
+                usable = {file: time_ms for file, time_ms in usable.items() if file not in late}
+            _keep_only(scratch, chain)
             assert is_contiguous(chain)
             last = read_header(local_path(scratch, chain[-1]))
             _check_room(to, needed=last.database_bytes + SPARE_BYTES, free=shutil.disk_usage(to.parent).free)
@@ -121,6 +159,24 @@ async def restore(source: Source, to: Path, *, at_ms: int | None = None, txid: i
         size_bytes=size_bytes,
         hole=hole,
     )
+
+
+def _later(scratch: Path, chain: Sequence[LtxFile], at_ms: int | None) -> set[LtxFile]:
+    """Which of the fetched files hold what was committed after `at_ms`, as their headers say."""
+    if at_ms is None:
+        return set()
+    return {file for file in chain if read_header(local_path(scratch, file)).timestamp_ms > at_ms}
+
+
+def _keep_only(scratch: Path, chain: Sequence[LtxFile]) -> None:
+    """Litestream restores from whatever lies there: what is not of the chain must go."""
+    for file in set(ltx.scan(scratch)) - {_as_scanned(scratch, file) for file in chain}:
+        local_path(scratch, file).unlink()
+
+
+def _as_scanned(scratch: Path, file: LtxFile) -> LtxFile:
+    # An object's size is that of what is stored, sealed; a file's is its own.
+    return replace(file, size_bytes=local_path(scratch, file).stat().st_size)
 
 
 def restore_local(db_replica: Path, to: Path, *, at_ms: int | None = None, txid: int | None = None) -> Restored:
@@ -157,7 +213,9 @@ def _check_room(to: Path, *, needed: int, free: int) -> None:
         )
 
 
-def _nothing(source: Source, files: Mapping[LtxFile, int], *, at_ms: int | None, txid: int | None) -> ReplicaError:
+async def _nothing(
+    source: Source, files: Mapping[LtxFile, int | None], *, at_ms: int | None, txid: int | None
+) -> ReplicaError:
     reach = ltx.frontier(files)
     if not files:
         context = "it holds no file of this database"
@@ -165,7 +223,8 @@ def _nothing(source: Source, files: Mapping[LtxFile, int], *, at_ms: int | None,
         context = f"it holds {len(files)} files, but neither a snapshot nor the first transactions"
     else:
         oldest = min((file for file in files if file.min_txid == 1), key=lambda file: file.max_txid)
-        context = f"its history begins at TXID {oldest.max_txid}, {utc_text(files[oldest])}"
+        time_ms = (await source.times([oldest])).get(oldest)
+        context = f"its history begins at TXID {oldest.max_txid}" + (f", {utc_text(time_ms)}" if time_ms else "")
     wish = "" if at_ms is None and txid is None else f" as of {f'TXID {txid}' if txid else utc_text(at_ms or 0)}"
     return ReplicaError(
         "restore-failed",
@@ -177,46 +236,60 @@ def _nothing(source: Source, files: Mapping[LtxFile, int], *, at_ms: int | None,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """Restore points of one level without a gap: `files` of them between two TXIDs and two times (UTC ms)."""
+    """Restore points of one level without a gap: `files` of them between two TXIDs and two times (UTC ms).
+
+    A time is None where the source does not tell it.
+    """
 
     level: int
     min_txid: int
     max_txid: int
-    from_ms: int
-    to_ms: int
+    from_ms: int | None
+    to_ms: int | None
     files: int
     size_bytes: int
 
 
-def points(files: Mapping[LtxFile, int]) -> list[Stretch]:
+def points(files: Mapping[LtxFile, int | None]) -> list[Stretch]:
     """Which past states can be restored, level by level: snapshots one by one, the others as unbroken stretches. Pure.
 
     Level 0 goes back to single captures (a second apart), levels 1 to 3 in their steps of 30 s, 5 min and 1 h.
     """
-    stretches: list[Stretch] = []
+    return [
+        Stretch(
+            level=group[0].level,
+            min_txid=group[0].min_txid,
+            max_txid=max(file.max_txid for file in group),
+            from_ms=files[group[0]],
+            to_ms=max((time_ms for file in group if (time_ms := files[file]) is not None), default=None),
+            files=len(group),
+            size_bytes=sum(file.size_bytes for file in group),
+        )
+        for group in _unbroken(files)
+    ]
+
+
+async def points_of(source: Source) -> list[Stretch]:
+    """The restore points of a source; of times that its listing does not tell, those at the ends are asked for.
+
+    Raises ReplicaError.
+    """
+    files = dict(await source.list())
+    ends = {file for group in _unbroken(files) for file in (group[0], group[-1]) if files[file] is None}
+    files.update(await source.times(ends))
+    return points(files)
+
+
+def _unbroken(files: Iterable[LtxFile]) -> list[list[LtxFile]]:
+    """The files of each level in runs without a gap; a snapshot is complete by itself."""
+    groups: list[list[LtxFile]] = []
+    reach = 0
     for file in sorted(files):
-        last = stretches[-1] if stretches else None
-        time_ms = files[file]
-        if last and last.level == file.level and not file.is_snapshot and file.min_txid <= last.max_txid + 1:
-            stretches[-1] = Stretch(
-                level=last.level,
-                min_txid=last.min_txid,
-                max_txid=max(last.max_txid, file.max_txid),
-                from_ms=last.from_ms,
-                to_ms=max(last.to_ms, time_ms),
-                files=last.files + 1,
-                size_bytes=last.size_bytes + file.size_bytes,
-            )
+        last = groups[-1][-1] if groups else None
+        if last and last.level == file.level and not file.is_snapshot and file.min_txid <= reach + 1:
+            groups[-1].append(file)
+            reach = max(reach, file.max_txid)
         else:
-            stretches.append(
-                Stretch(
-                    level=file.level,
-                    min_txid=file.min_txid,
-                    max_txid=file.max_txid,
-                    from_ms=time_ms,
-                    to_ms=time_ms,
-                    files=1,
-                    size_bytes=file.size_bytes,
-                )
-            )
-    return stretches
+            groups.append([file])
+            reach = file.max_txid
+    return groups

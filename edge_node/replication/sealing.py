@@ -96,6 +96,37 @@ def open_sealed(chunks: Iterator[bytes], to: Path, identity: Identity | None) ->
             raise source.failure or sink.failure or CannotOpen(str(error)) from error
 
 
+def open_beginning(chunks: Iterator[bytes], identity: Identity | None, size_bytes: int) -> bytes:
+    """The first bytes of what `chunks` holds, decrypted when an identity is given; no more is read than they take.
+
+    Blocks. Raises CannotOpen, and as `chunks` does.
+    """
+    begun = bytearray()
+
+    def take(chunk: bytes) -> None:
+        begun.extend(chunk)
+        if len(begun) >= size_bytes:
+            raise _Enough
+
+    try:
+        if identity is None:
+            for chunk in chunks:
+                take(chunk)
+        else:
+            source, sink = _Source(chunks), _Sink(take)
+            try:
+                pyrage.decrypt_io(io.BufferedReader(source, CHUNK_BYTES), sink, [identity])
+            except (pyrage.DecryptError, OSError) as error:
+                raise source.failure or sink.failure or CannotOpen(str(error)) from error
+    except _Enough:
+        pass
+    return bytes(begun[:size_bytes])
+
+
+class _Enough(Exception):
+    """All that was wanted has been read."""
+
+
 class _Counted(io.RawIOBase):
     """A file that remembers the digest of what was read from it."""
 

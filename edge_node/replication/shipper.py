@@ -26,8 +26,8 @@ from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.mirror import CopyReport, Mirror
 from edge_node.replication.shipping_record import ShippingRecord
 
-# A dead destination is known within one question and its deadline of 5 s, and a living one again within the next.
-HEALTH_EVERY_S = 3.0
+# A dead destination is known within one question and its deadline of 5 s; in the status file within 10 s of its death.
+HEALTH_EVERY_S = 2.5
 # Confirmed ranges are kept so often; what a kill loses is listed again.
 SAVE_EVERY_S = 5.0
 FIRST_DATABASE = "his"
@@ -37,7 +37,8 @@ FIRST_DATABASE = "his"
 class DestinationReport:
     """One destination for the status file.
 
-    `reason` (code and args, among them `why` in words) says why nothing is shipped, while nothing is.
+    `reason` (code and args, among them `why` in words and, after a refusal, `hint`) says why nothing is shipped, while
+    nothing is.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Shipper:
                 tasks.create_task(self._keep_record())
         finally:
             self._save()
+            await self._destination.close()
 
     async def ready(self) -> bool:
         """Connect and claim if need be; false when the destination belongs to another machine.
@@ -159,25 +161,31 @@ class Shipper:
         """Claim our epoch; the claim of another machine that owns this or a later one, else None."""
         listed = await self._destination.list(claims_prefix(self._node_id))
         highest = max(claimed_epochs([item.key for item in listed]), default=0)
-        if highest > self._epoch.number:
-            return await self._read_claim(highest)
-        key = claim_key(self._node_id, self._epoch.number)
-        mine = make_claim(
-            self._epoch,
-            node_id=self._node_id,
-            from_txid=self._replicas[FIRST_DATABASE].head,
-            now_ms=self._clock.wall_ms(),
-        )
-        # An answer may have been lost: read it back, and know it by the nonce.
-        await self._destination.put_new(key, mine.to_json())
-        there = await self._read_claim(self._epoch.number)
+        number = max(highest, self._epoch.number)
+        there = await self._read_claim(number)
+        if there is None and number == self._epoch.number:
+            mine = make_claim(
+                self._epoch,
+                node_id=self._node_id,
+                from_txid=self._replicas[FIRST_DATABASE].head,
+                now_ms=self._clock.wall_ms(),
+            )
+            # Looked before, since some stores put whatever the condition; read back, since an answer may be lost.
+            await self._destination.put_new(claim_key(self._node_id, number), mine.to_json())
+            there = await self._read_claim(number)
+        if there is None:
+            raise DestinationFailed(
+                CopyState.UNREACHABLE,
+                f"{self._destination.name} does not show the claim of epoch {number}",
+                context="it was listed, or put, and cannot be read",
+            )
         return None if there.nonce == self._epoch.nonce else there
 
-    async def _read_claim(self, number: int) -> Claim:
+    async def _read_claim(self, number: int) -> Claim | None:
         key = claim_key(self._node_id, number)
         body = await self._destination.read(key)
         try:
-            return parse_claim(body or b"")
+            return None if body is None else parse_claim(body)
         except ValueError as error:
             raise DestinationFailed(
                 CopyState.REFUSED,
@@ -187,28 +195,36 @@ class Shipper:
             ) from error
 
     async def _ask_for_health(self) -> None:
-        key = claim_key(self._node_id, self._epoch.number)
+        """Also while there is nothing to ship: is the destination there, and is our claim?"""
         while True:
             await asyncio.sleep(HEALTH_EVERY_S)
             if not self._is_connected or self._foreign is not None:
                 continue  # The mirrors' own tries to connect tell, or nothing is shipped.
             try:
-                claim = await self._destination.head(key)
+                claim = await self._read_claim(self._epoch.number)
             except DestinationFailed as error:
                 self.failed(error)
                 continue
             if claim is None:
                 # What was shipped has gone: connect again as if for the first time, and send what is here.
                 event("destination_emptied", level="error", destination=self._destination.name)
+            if claim is None or claim.nonce != self._epoch.nonce:
+                # Another machine's claim where ours was: a store that replaces objects let it. Connecting finds whose.
                 self._is_connected = False
                 for mirror in self._mirrors.values():
                     mirror.forget_listing()
+                    mirror.wake()
             self.answered()
 
     def failed(self, error: DestinationFailed) -> None:
         """The destination did not do what was asked; it is connected to anew before anything else is sent."""
-        self._is_connected = False
-        first = self._failure is None
+        if self._is_connected:
+            self._is_connected = False
+            for mirror in self._mirrors.values():
+                mirror.wake(
+                    history=False
+                )  # To connect anew at once: what failed may have begun before the line healed.
+        first = self._failure is None or self._failure.state is not error.state
         self._failure = error
         if self._failures.failed() or first:
             event(
@@ -262,7 +278,9 @@ class Shipper:
             state = CopyState.PAUSED
         elif self._failure is not None:
             state = self._failure.state
-            reason = self._reason(f"destination-{state}", self._failure.context or self._failure.message)
+            reason = self._reason(
+                f"destination-{state}", self._failure.context or self._failure.message, hint=self._failure.hint
+            )
         elif self._is_connected and all(copy.lag.is_current for copy in copies.values()):
             state = CopyState.CURRENT
         else:
@@ -271,8 +289,9 @@ class Shipper:
             name=self._destination.name, state=state, reason=reason, copies=copies, problems=tuple(problems)
         )
 
-    def _reason(self, code: str, why: str, **args: Any) -> dict[str, Any]:
-        return {"code": code, "args": {"destination": self._destination.name, "why": why, **args}}
+    def _reason(self, code: str, why: str, *, hint: str | None = None, **args: Any) -> dict[str, Any]:
+        told = {} if hint is None else {"hint": hint}
+        return {"code": code, "args": {"destination": self._destination.name, "why": why, **told, **args}}
 
     @property
     def superseded_by(self) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge_node.base.errors import ReplicaError
 from edge_node.replication.destination import Destination, RemoteObject, database_prefix, listed_files
@@ -28,12 +28,29 @@ class Source(Protocol):
         """How to call it in a sentence."""
         ...
 
-    async def list(self) -> Mapping[LtxFile, int]:
-        """Every file with the time of its newest commit (UTC ms). Raises ReplicaError."""
+    async def list(self) -> Mapping[LtxFile, int | None]:
+        """Every file with the time of its newest commit (UTC ms); None where a listing does not tell it.
+
+        Raises ReplicaError.
+        """
+        ...
+
+    async def times(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, int]:
+        """The times of some of the files that were listed; one is left out when it cannot be told.
+
+        Raises ReplicaError.
+        """
         ...
 
     async def fetch(self, files: Sequence[LtxFile], into: Path) -> None:
-        """Bring these files into the empty folder `into`, laid out as a file replica. Raises ReplicaError."""
+        """Bring these files into the folder `into`, where they are not, laid out as a file replica.
+
+        Raises ReplicaError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it took to ask."""
         ...
 
 
@@ -47,9 +64,12 @@ class LocalSource:
     def name(self) -> str:
         return f"the local replica {self._replica}"
 
-    async def list(self) -> Mapping[LtxFile, int]:
+    async def list(self) -> Mapping[LtxFile, int | None]:
+        return dict(await self.times(scan(self._replica)))
+
+    async def times(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, int]:
         times = {}
-        for file in scan(self._replica):
+        for file in files:
             try:
                 times[file] = local_path(self._replica, file).stat().st_mtime_ns // 1_000_000
             except FileNotFoundError:
@@ -76,6 +96,9 @@ class LocalSource:
                 ) from error
             check_file(to, file)
 
+    async def close(self) -> None:
+        return None
+
 
 @dataclass(slots=True)
 class DestinationSource:
@@ -90,37 +113,57 @@ class DestinationSource:
     def name(self) -> str:
         return f"{self.destination.name} ({self.prefix})"
 
-    async def list(self) -> Mapping[LtxFile, int]:
+    async def list(self) -> Mapping[LtxFile, int | None]:
         self._objects = listed_files(await self.destination.list(self.prefix))
         return {file: item.time_ms for file, item in self._objects.items()}
 
+    async def times(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, int]:
+        """From the listing, else from the object's attributes, else from the header inside, if it can be opened."""
+        objects = await self._listed()
+        told: dict[LtxFile, int] = {}
+
+        async def ask(file: LtxFile) -> None:
+            if (time_ms := await self._time_ms(objects[file])) is not None:
+                told[file] = time_ms
+
+        await _each(files, ask)
+        return told
+
+    async def _time_ms(self, item: RemoteObject) -> int | None:
+        if item.time_ms is not None:
+            return item.time_ms
+        found = await self.destination.head(item.key)
+        if found is not None and found.time_ms is not None:
+            return found.time_ms
+        if item.key.endswith(SUFFIX) and self.identity is None:
+            return None
+        try:
+            return (await self.destination.header(item, self.identity)).timestamp_ms
+        except CannotOpen:
+            return None
+
     async def fetch(self, files: Sequence[LtxFile], into: Path) -> None:
-        if self._objects is None:
-            await self.list()
-        assert self._objects is not None
-        if self.identity is None and any(self._objects[file].key.endswith(SUFFIX) for file in files):
+        objects = await self._listed()
+        if self.identity is None and any(objects[file].key.endswith(SUFFIX) for file in files):
             raise ReplicaError(
                 "identity-missing",
                 f"what {self.name} holds is encrypted, and no identity was given",
                 context=None,
                 hint="give the recovery identity from the safe: --identity FILE",
             )
-        todo = iter(files)
+        await _each(files, lambda file: self._fetch_one(objects[file], file, into))
 
-        async def worker() -> None:
-            for file in todo:
-                await self._fetch_one(file, into)
+    async def close(self) -> None:
+        await self.destination.close()
 
-        workers = [asyncio.create_task(worker()) for _ in range(FETCH_IN_FLIGHT)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for task in workers:
-                task.cancel()
-
-    async def _fetch_one(self, file: LtxFile, into: Path) -> None:
+    async def _listed(self) -> Mapping[LtxFile, RemoteObject]:
+        if self._objects is None:
+            await self.list()
         assert self._objects is not None
-        item, to = self._objects[file], _make_place(into, file)
+        return self._objects
+
+    async def _fetch_one(self, item: RemoteObject, file: LtxFile, into: Path) -> None:
+        to = _make_place(into, file)
         try:
             await self.destination.fetch(item, to, self.identity)
         except CannotOpen as error:
@@ -131,6 +174,23 @@ class DestinationSource:
                 hint="try the recovery identity, or restore from another destination",
             ) from error
         check_file(to, file)
+
+
+async def _each(files: Iterable[LtxFile], work: Callable[[LtxFile], Coroutine[Any, Any, None]]) -> None:
+    """Do it for every file, many at once; the first failure ends it."""
+    todo = iter(list(files))
+
+    async def worker() -> None:
+        for file in todo:
+            await work(file)
+
+    workers = [asyncio.create_task(worker()) for _ in range(FETCH_IN_FLIGHT)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def _make_place(into: Path, file: LtxFile) -> Path:

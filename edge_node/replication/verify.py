@@ -40,6 +40,7 @@ async def verify(source: Source, scratch: Path, *, confirmed: Confirmed | None =
     """
     files = await source.list()
     chain, hole = plan(files)
+    times = await source.times(chain)
     problems = []
     if not chain:
         problems.append(Problem(path=source.name, text="holds nothing to restore from"))
@@ -57,7 +58,7 @@ async def verify(source: Source, scratch: Path, *, confirmed: Confirmed | None =
                 problems.append(Problem(path=_place(file), text=f"{error.message}: {error.context}"))
                 continue
             sound.append(file)
-            problems += _check(local_path(Path(folder), file), file, files[file], confirmed)
+            problems += _check(local_path(Path(folder), file), file, times.get(file), confirmed)
         if chain and len(sound) == len(chain):
             try:
                 done = await asyncio.to_thread(
@@ -82,10 +83,10 @@ def _place(file: LtxFile) -> str:
     return f"{file.level:04x}/{file.name}"
 
 
-def _check(path: Path, file: LtxFile, time_ms: int, confirmed: Confirmed | None) -> list[Problem]:
+def _check(path: Path, file: LtxFile, time_ms: int | None, confirmed: Confirmed | None) -> list[Problem]:
     problems = []
     header_ms = read_header(path).timestamp_ms
-    if abs(header_ms - time_ms) > TIME_GRAIN_MS:
+    if time_ms is not None and abs(header_ms - time_ms) > TIME_GRAIN_MS:
         problems.append(
             Problem(path=_place(file), text="its file time is not the time of its content: --at would miss it")
         )

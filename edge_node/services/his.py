@@ -10,16 +10,15 @@ import contextlib
 import os
 import resource
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from a2wsgi import WSGIMiddleware
 from cryptography import x509
 
-from edge_node.base.clock import Clock, SystemClock, boot_id
-from edge_node.base.errors import ConfigError, ServiceError, StoreError
-from edge_node.base.files import file_lock
+from edge_node.base.clock import Clock, SystemClock
+from edge_node.base.errors import ConfigError, StoreError
 from edge_node.base.instruments import Histogram
 from edge_node.base.systemd import credential_path
 from edge_node.config.schema import Config
@@ -30,7 +29,9 @@ from edge_node.his.cipher import Cipher
 from edge_node.his.context import HisContext
 from edge_node.his.health import prove_write, writes
 from edge_node.his.staff import queries as staff
+from edge_node.outbox.model import Route
 from edge_node.replication.epoch import current_epoch
+from edge_node.services.alone import alone
 from edge_node.services.own_status import OwnStatus
 from edge_node.services.web_server import AsgiApp, TlsFiles, WholeBody, listening, make_server
 from edge_node.services.web_turns import run_until_signal, serve_in_turns
@@ -78,8 +79,13 @@ async def serve(
     Order of the stop: no new requests, answers for those that came, the writing thread's last COMMIT, the status file.
     """
     parts = _Parts(config, clock)
+    database = db_path(config.node.state_dir, "his")
     with (
-        _alone(db_path(config.node.state_dir, "his")) as was_killed,
+        alone(
+            database.with_name(f"{database.name}.server"),
+            who=f"another HIS serves {database}",
+            hint="stop it first: systemctl stop edge-his, or end edge-node up",
+        ) as was_killed,
         listening(config.his.listen, setting="his.listen") as sockets,
         contextlib.closing(parts.writer),
     ):
@@ -90,40 +96,6 @@ async def serve(
         await serve_in_turns(
             "his", server, sockets, stop, turn=parts.turn, every_s=EVERY_S, last_words=parts.end, on_ready=on_ready
         )
-
-
-@contextlib.contextmanager
-def _alone(database: Path) -> Iterator[bool]:
-    """Be the only HIS of this database: two would each have their own ended sessions, and one status file.
-
-    Yields whether the HIS before was killed in this boot of the machine: the file then still names the boot.
-    """
-    lock = database.with_name(f"{database.name}.server")
-    serving = boot_id().encode()
-    with contextlib.ExitStack() as stack:
-        try:
-            handle = stack.enter_context(file_lock(lock, wait=False))
-            was_killed = os.pread(handle, len(serving), 0) == serving
-            os.pwrite(handle, serving, 0)
-        except BlockingIOError:
-            raise ServiceError(
-                "already-running",
-                f"another HIS serves {database}",
-                context=f"it holds the lock {lock}",
-                hint="stop it first: systemctl stop edge-his, or end edge-node up",
-            ) from None
-        except OSError as error:
-            raise StoreError(
-                "disk-failed",
-                f"the folder {lock.parent} cannot be written",
-                context=f"{lock}: {error.strerror}",
-                hint=f"ls -ld {lock.parent} shows whose it is, findmnt -T {lock.parent} whether its disk is read-only",
-            ) from error
-        try:
-            yield was_killed
-        finally:
-            with contextlib.suppress(OSError):
-                os.ftruncate(handle, 0)
 
 
 class _Parts:
@@ -151,6 +123,7 @@ class _Parts:
             db_path=self._path, writer=self.writer, clock=clock, node_status=node_status,
             cipher=_cipher(state_dir), clinic_name=config.node.name, node_code=config.node.code,
             epoch=current_epoch(state_dir), language=config.his.language, idle_lock_s=config.his.idle_lock_s,
+            upstreams=tuple(Route(upstream=one.name, topics=one.topics) for one in config.upstream),
         )  # fmt: skip
         app = create_app(
             context, secret_key=_secret("his-secret", state_dir), secure=self.tls is not None,

@@ -13,13 +13,18 @@ from edge_node import __version__
 from edge_node.base.clock import parse_utc
 from edge_node.base.files import ServiceStatus
 from edge_node.status import NodeStatus
-from monitoring.snapshot import Build, Destination, Distribution, NodeSnapshot, Value
+from monitoring.families import VERDICTS
+from monitoring.snapshot import Build, Destination, Distribution, Line, NodeSnapshot, Target, Upstream, Value
 
 T = TypeVar("T")
 State = Mapping[str, Any]
 
 UPLOAD_LABELS = 2  # destination, outcome
 REQUEST_LABELS = 3  # route, method, status
+MOVE_LABELS = 3  # from, to, reason
+PROBE_LABELS = 3  # line, target, outcome
+RTT_LABELS = 2  # line, target
+ATTEMPT_LABELS = 2  # upstream, outcome
 
 
 def snapshot(
@@ -33,9 +38,11 @@ def snapshot(
     """One moment of the node for its metrics. Paths are the labels of what was measured there."""
     his = _state(status.files.get("his"))
     replica = _state(status.files.get("replica"))
+    links = _state(status.files.get("links"))
+    outbox = _state(status.files.get("outbox"))
     return NodeSnapshot(
         build=Build(version=__version__, litestream=_text(replica.get("litestream_version")), sqlite=sqlite_version),
-        mode=status.mode,
+        mode=None if status.files.get("links") is None else status.mode,
         superseded=None if status.files.get("replica") is None else status.superseded_by is not None,
         service_written_at={name: _written_at(file) for name, file in status.files.items()},
         clock_synchronised=clock_synchronised,
@@ -48,6 +55,15 @@ def snapshot(
         his_commit_seconds=tuple(_every(_distribution(0), his.get("commit_seconds"))),
         his_commit_batch_size=tuple(_every(_distribution(0), his.get("commit_batch_size"))),
         certificate_not_after=dict(_every(_certificate, [his.get("certificate")])),
+        lines=tuple(_every(_line, links.get("lines"))),
+        transitions=tuple(_every(_value(MOVE_LABELS), links.get("transitions"))),
+        switches=tuple(_every(_value(MOVE_LABELS), links.get("switches"))),
+        switch_seconds=tuple(_every(_distribution(0), links.get("switch_seconds"))),
+        probes=tuple(_every(_value(PROBE_LABELS), links.get("probes"))),
+        rtt_seconds=tuple(_every(_distribution(RTT_LABELS), links.get("rtt_seconds"))),
+        blind_s=_number(links.get("blind_seconds")),
+        upstreams=tuple(_every(_upstream, outbox.get("upstreams"))),
+        attempts=tuple(_every(_value(ATTEMPT_LABELS), outbox.get("attempts"))),
     )
 
 
@@ -83,6 +99,39 @@ def _destination(raw: State) -> Destination:
         confirmed_txid=_whole(raw.get("confirmed_txid")),
         rpo_s=_number(raw.get("rpo_s")),
         behind_bytes=_whole(raw.get("behind_bytes")),
+    )
+
+
+def _line(raw: State) -> Line:
+    verdict = str(raw["verdict"])
+    return Line(
+        name=str(raw["name"]),
+        # A word of a newer watcher is none of ours, and not the same as down.
+        verdict=verdict if verdict in VERDICTS else "unknown",
+        active=raw.get("active") is True,
+        hold_left_s=_number(raw.get("hold_left_s")),
+        penalty=_number(raw.get("penalty")),
+        targets=tuple(_every(_target, raw.get("targets"))),
+    )
+
+
+def _target(raw: State) -> Target:
+    return Target(
+        address=str(raw["address"]), loss_ratio=_number(raw.get("loss_ratio")), jitter_s=_number(raw.get("jitter_s"))
+    )
+
+
+def _upstream(raw: State) -> Upstream:
+    queued, waiting, dead = (_whole(raw[name]) for name in ("queued", "waiting", "dead"))
+    if queued is None or waiting is None or dead is None:
+        raise ValueError("a count is none")
+    oldest = raw.get("oldest_queued_at")
+    return Upstream(
+        name=str(raw["name"]),
+        queued=queued,
+        waiting=waiting,
+        dead=dead,
+        oldest_queued_at=parse_utc(oldest) / 1000 if isinstance(oldest, str) else None,
     )
 
 

@@ -20,14 +20,15 @@ from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
+from edge_node.replication import anew, lag, litestream
 from edge_node.replication import epoch as epochs
-from edge_node.replication import lag, litestream
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
-from edge_node.replication.destination import CopyState, Destination, DestinationFailed
+from edge_node.replication.destination import CopyState, DestinationFailed
 from edge_node.replication.local_replica import LocalReplica, Notices
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.shipper import FIRST_DATABASE, Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
+from edge_node.services.destinations import configured
 from edge_node.services.own_status import OwnStatus
 from edge_node.store.inspect import refuse_empty
 from edge_node.store.places import NAMES, db_path
@@ -39,8 +40,6 @@ SCAN_EVERY_S, SCAN_BESIDE_NOTICES_S = 5.0, 15.0
 LAST_SHIPMENT_S = 1.0
 # Litestream is asked for a last capture while it certainly lives: told to end in its first second, it makes none.
 LAST_CAPTURE_S = 1.0
-# A HIS that dies at every start would have whole copies made without end; one that lives this long is followed.
-SETTLED_MS = 2_000
 
 
 def run(config: Config) -> None:
@@ -70,7 +69,7 @@ class _Unusable:
             "state": CopyState.REFUSED,
             "reason": {
                 "code": "destination-refused",
-                "args": {"destination": self.name, "why": self.error.message},
+                "args": {"destination": self.name, "why": self.error.message, "hint": self.error.hint},
             },
             "confirmed_txid": 0,
             "confirmed_at": None,
@@ -111,7 +110,7 @@ class _Service:
         sealer = Sealer(() if config.replica.plain else config.replica.encrypt_to)
         for wanted in config.replica.destination:
             try:
-                destination = Destination(wanted.name, wanted.url, sealer)
+                destination = configured(wanted, sealer, state_dir=node.state_dir)
             except DestinationFailed as error:
                 event("destination_unusable", level="error", destination=wanted.name, why=error.message)
                 self._unusable.append(_Unusable(wanted.name, error))
@@ -223,14 +222,9 @@ class _Service:
                 atomic_write(self._anew_path, str(self._anew_for).encode())
                 self._anew_for = None
         at = file.state.get("began_after_kill_at") if file else None
-        if (
-            not isinstance(at, int)
-            or self._clock.wall_ms() - at < SETTLED_MS
-            or at == (self._anew_for or self._anew_done())
-        ):
-            return
-        self._anew_for = at
-        self._supervisor.begin_anew(database)
+        if anew.is_due(at, begun_for=self._anew_for, done_for=self._anew_done(), now_ms=self._clock.wall_ms()):
+            self._anew_for = at
+            self._supervisor.begin_anew(database)
 
     def _anew_done(self) -> int:
         try:

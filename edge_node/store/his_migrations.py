@@ -138,3 +138,39 @@ CREATE TRIGGER audit_log_kept_too BEFORE DELETE ON audit_log
 def m0001_first_slice(db: Database) -> None:
     """Staff, patients, queue, encounters with signed notes, and the traces of who did what."""
     db.executescript(FIRST_SLICE)
+
+
+# What must reach the outside, put in the transaction of what it tells of. `body` is the last column: who counts states
+# then reads no page of a long body. `rank` is the drain order of its topic, lowest first.
+OUTBOX = """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    upstream TEXT NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, rank INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'waiting', 'sent', 'dead', 'buried')),
+    attempts INTEGER NOT NULL DEFAULT 0, put_at INTEGER NOT NULL, tried_at INTEGER, next_at INTEGER,
+    settled_at INTEGER, outcome TEXT NOT NULL DEFAULT '', outcome_words TEXT NOT NULL DEFAULT '',
+    body_sha256 BLOB NOT NULL, body TEXT NOT NULL,
+    CHECK ((state = 'waiting') = (next_at IS NOT NULL)),
+    CHECK ((state IN ('sent', 'dead', 'buried')) = (settled_at IS NOT NULL))
+) STRICT;
+-- Of rows that are not done only, so that a year of sent ones costs the sender nothing.
+CREATE INDEX outbox_open ON outbox(upstream, key, seq) WHERE state IN ('queued', 'waiting', 'dead');
+CREATE INDEX outbox_next ON outbox(upstream, rank, seq) WHERE state IN ('queued', 'waiting');
+CREATE TRIGGER outbox_frozen BEFORE UPDATE OF seq, id, upstream, topic, key, rank, put_at, body_sha256, body ON outbox
+    BEGIN SELECT RAISE(ABORT, 'a message is never changed'); END;
+CREATE TRIGGER outbox_kept BEFORE DELETE ON outbox WHEN OLD.state <> 'sent'
+    BEGIN SELECT RAISE(ABORT, 'only a sent message may be deleted'); END;
+
+-- What a person did with a dead letter.
+CREATE TABLE outbox_act (
+    id INTEGER PRIMARY KEY, message_seq INTEGER NOT NULL REFERENCES outbox(seq),
+    act TEXT NOT NULL CHECK (act IN ('revive', 'bury')), at INTEGER NOT NULL, by TEXT NOT NULL, why TEXT NOT NULL
+) STRICT;
+CREATE INDEX outbox_act_by_message ON outbox_act(message_seq);
+"""
+
+
+@MIGRATIONS()
+def m0002_outbox(db: Database) -> None:
+    """Messages to the upstreams, and what people did with dead ones."""
+    db.executescript(OUTBOX)

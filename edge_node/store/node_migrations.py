@@ -21,3 +21,69 @@ CREATE INDEX transition_by_time ON transition(at);
 def m0001_first_slice(db: Database) -> None:
     """Transitions."""
     db.executescript(FIRST_SLICE)
+
+
+# What a month's report is made of. A transition is known by its author's era and number: a watcher that finds its own
+# folder empty (a new machine) begins to count anew, and that is a new era.
+HISTORY = """
+ALTER TABLE transition RENAME TO transition_before;
+DROP INDEX transition_by_time;
+CREATE TABLE transition (
+    era INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, boottime REAL NOT NULL, boot_id TEXT NOT NULL,
+    kind TEXT NOT NULL, subject TEXT NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL,
+    from_line TEXT, to_line TEXT, reason TEXT NOT NULL, args TEXT NOT NULL DEFAULT '{}',
+    PRIMARY KEY (era, seq)
+) STRICT, WITHOUT ROWID;
+INSERT INTO transition (era, seq, at, boottime, boot_id, kind, subject, from_state, to_state, reason, args)
+    SELECT 1, seq, at, 0.0, '', kind, subject, from_state, to_state, reason, args FROM transition_before;
+DROP TABLE transition_before;
+CREATE INDEX transition_by_subject ON transition(kind, subject, era, seq);
+CREATE INDEX transition_by_seq ON transition(seq);
+
+-- Since when and until when somebody was there to see: a watcher's run as its status file tells it, and its samples.
+-- What no such span covers is unknown, whatever the last transition said. `blind_s` is the run's blind time so far.
+CREATE TABLE heard (
+    source TEXT NOT NULL CHECK (source IN ('status', 'samples')), start INTEGER NOT NULL, until INTEGER NOT NULL,
+    blind_s REAL NOT NULL DEFAULT 0, PRIMARY KEY (source, start)
+) STRICT, WITHOUT ROWID;
+
+-- Time that is not counted. `line` is empty where it holds for all.
+CREATE TABLE uncounted (
+    why TEXT NOT NULL CHECK (why IN ('maintenance', 'blind')), line TEXT NOT NULL,
+    start INTEGER NOT NULL, until INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (why, line, start)
+) STRICT, WITHOUT ROWID;
+
+-- A line with a target that was asked through it.
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY, line TEXT NOT NULL, target TEXT NOT NULL, UNIQUE (line, target)
+) STRICT;
+
+-- What became of the samples of a minute and of an hour; times in microseconds, NULL where nothing was answered. Not
+-- one sample is kept. `lost_out` and `lost_back`: losses of which the direction is known.
+CREATE TABLE minute (
+    series INTEGER NOT NULL REFERENCES series(id), at INTEGER NOT NULL,
+    count INTEGER NOT NULL, lost INTEGER NOT NULL, lost_out INTEGER NOT NULL, lost_back INTEGER NOT NULL,
+    min_us INTEGER, p5_us INTEGER, p50_us INTEGER, p95_us INTEGER, max_us INTEGER, jitter_us INTEGER,
+    PRIMARY KEY (series, at)
+) STRICT, WITHOUT ROWID;
+-- `spread`: how many answers took how long, so that the quantiles of a month can be told to one part in a hundred.
+CREATE TABLE hour (
+    series INTEGER NOT NULL REFERENCES series(id), at INTEGER NOT NULL,
+    count INTEGER NOT NULL, lost INTEGER NOT NULL, lost_out INTEGER NOT NULL, lost_back INTEGER NOT NULL,
+    min_us INTEGER, p5_us INTEGER, p50_us INTEGER, p95_us INTEGER, max_us INTEGER, jitter_us INTEGER,
+    spread BLOB NOT NULL, PRIMARY KEY (series, at)
+) STRICT, WITHOUT ROWID;
+
+-- How far the traces have been read: everything before `closed_until` stands above, and reading begins anew at this
+-- place of this day's file, where the oldest sample of what is not closed yet stands.
+CREATE TABLE trace_cursor (
+    one INTEGER PRIMARY KEY CHECK (one = 1), day TEXT NOT NULL, place INTEGER NOT NULL, closed_until INTEGER NOT NULL
+) STRICT;
+"""
+
+
+@MIGRATIONS()
+def m0002_history(db: Database) -> None:
+    """Who saw, what was seen by the minute and the hour, and what is not counted."""
+    db.executescript(HISTORY)

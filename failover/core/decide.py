@@ -1,13 +1,15 @@
 """Verdicts to a mode, a line and actions. The rules, in the order in which they are asked:
 
-1. Lines are ranked: those nobody holds back first, then unmetered, then up before degraded, then proven before
-   unproven, then preferred. Down and rehearsed lines have no rank.
+1. Lines are ranked: those that no order holds first, then those not suppressed, then unmetered, then up before
+   degraded, then proven before unproven, then preferred. Down and rehearsed lines have no rank.
 2. No line lives: offline after `offline_after_s`; routes and connections stay as they are. Offline ends when a line
    has lived for `online_after_s`, proven or not: the last living line is never suppressed.
 3. The line in use is down: the best ranked line, at once.
-4. The line in use lives: an order moves us at once; quality (degraded, least bad) only after `min_stay_s` and only to
-   a proven line; preference only after `min_stay_s`, the hold, the penalty and the line's failback rule.
+4. The line in use lives: a pin moves us at once; a hold on it keeps us there, whatever quality and preference say;
+   quality (degraded, least bad) moves us only after `min_stay_s` and only to a proven line; preference only after
+   `min_stay_s`, the hold-down, the penalty and the line's failback rule. Neither moves us to a line that is held.
 5. The line in use is unknown: stay. Absence of evidence is never "down".
+6. Before the first line, lines that nothing is known of are waited for, but not for ever: some cannot be asked.
 
 A line is *proven* when it is up and has been good for its hold. A line that never fell owes no hold to rule 4's
 quality, but always owes the shortest one to preference: there is no hurry to return.
@@ -38,6 +40,7 @@ from failover.core.model import (
 from failover.core.rank import Candidate, candidates, failback_wait_s, is_clearly_better
 
 _UNSEEN = LineHealth()
+LISTEN_S = 30.0  # a line that says nothing for so long after the start is not waited for: it may be one we cannot ask
 
 
 def decide(
@@ -127,19 +130,19 @@ def _while_starting(
         adopted = next((candidate for candidate in living if candidate.line.name == state.routed), None)
         if adopted is not None:
             return _use(state, adopted, now, policy, Reason(Code.ADOPTED, line=state.routed))
-        if health.get(state.routed, _UNSEEN).verdict is Verdict.UNKNOWN and any(
-            line.name == state.routed for line in policy.lines
-        ):
+        is_ours = any(line.name == state.routed for line in policy.lines)
+        is_unknown = health.get(state.routed, _UNSEEN).verdict is Verdict.UNKNOWN
+        if is_ours and is_unknown and now - state.since < LISTEN_S:
             return Decision(state=state, reason=Reason(Code.LISTENING))
     best = _pinned_or_best(living)
-    is_unsettled = any(
+    is_unsettled = now - state.since < LISTEN_S and any(
         health.get(line.name, _UNSEEN).verdict is Verdict.UNKNOWN
         and (line.metered, line.preferred) < (best.line.metered, best.line.preferred)
         for line in policy.lines
     )
     if is_unsettled and not best.is_pinned:
         return Decision(state=state, reason=Reason(Code.LISTENING))
-    if state.routed is not None and state.routed in health:
+    if state.routed is not None and health.get(state.routed, _UNSEEN).verdict is Verdict.DOWN:
         cause = health[state.routed].reason.code.value
         return _use(state, best, now, policy, Reason(Code.LINE_DOWN, line=state.routed, cause=cause))
     return _use(state, best, now, policy, Reason(Code.FIRST_LINE, line=best.line.name))
@@ -175,7 +178,7 @@ def _by_order(
     orders: Sequence[Order],
     policy: Policy,
 ) -> Decision | None:
-    """To a pinned line; away from a held one. A line that fell under its pin must serve its hold all the same."""
+    """To a pinned line, and no step from a held one. A line that fell under its pin must prove itself all the same."""
     pinned = next((candidate for candidate in living if candidate.is_pinned), None)
     if pinned is not None:
         if pinned is current:
@@ -186,9 +189,8 @@ def _by_order(
         has_fallen_since = any(at >= given_at for at in pinned.health.flap.falls)
         if not has_fallen_since or pinned.is_proven:
             return _use(state, pinned, now, policy, Reason(Code.PINNED, line=pinned.line.name))
-        return None
-    if current.is_held and not living[0].is_held:
-        return _use(state, living[0], now, policy, Reason(Code.HELD, line=current.line.name))
+    if current.is_held:
+        return Decision(state=state, reason=Reason(Code.HELD, line=current.line.name))
     return None
 
 
@@ -219,12 +221,15 @@ def _by_preference(
     policy: Policy,
     minute: int | None,
 ) -> Decision | None:
-    here = (current.is_held, current.line.metered, current.line.preferred)
-    wanted = [c for c in living if (c.is_held, c.line.metered, c.line.preferred) < here]
+    here = (current.line.metered, current.line.preferred)
+    wanted = sorted(
+        (c for c in living if (c.line.metered, c.line.preferred) < here),
+        key=lambda c: (c.line.metered, c.line.preferred),
+    )
     if not wanted or current.is_pinned:
         return None
     refusals = []
-    for candidate in sorted(wanted, key=lambda c: (c.line.metered, c.line.preferred)):
+    for candidate in wanted:
         refusal = _refusal(candidate, current, now, minute)
         if refusal is None:
             leaves_metered = current.line.metered and not candidate.line.metered
@@ -240,6 +245,8 @@ def _by_preference(
 def _refusal(candidate: Candidate, current: Candidate, now: float, minute: int | None) -> Reason | None:
     """Why this line, though preferred, is not returned to now."""
     name, detect = candidate.line.name, candidate.line.detect
+    if candidate.is_held:
+        return Reason(Code.HELD, line=name)
     if candidate.is_suppressed:
         points = flap.penalty(candidate.health.flap, now, detect)
         return Reason(Code.SUPPRESSED, line=name, penalty=points, reuse=detect.reuse)

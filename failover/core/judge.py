@@ -94,7 +94,7 @@ def verdicts(
 def silent_at(health: LineHealth, known: Evidence, now: float, detect: Detect) -> float | None:
     """When the line would be down if nothing more were heard: the time to look again. `None`: not by silence."""
     deadlines = [
-        now + _patience_s(health, watched, detect) - silence
+        now + patience_s(health, watched, detect) - silence
         for watched in known.targets
         if watched.role is Role.CLOUD and (silence := watched.window.silence_s(now)) is not None
     ]
@@ -104,7 +104,7 @@ def silent_at(health: LineHealth, known: Evidence, now: float, detect: Detect) -
 # ---- silence, on one line and on all
 
 
-def _patience_s(health: LineHealth, watched: Watched, detect: Detect) -> float:
+def patience_s(health: LineHealth, watched: Watched, detect: Detect) -> float:
     """Silence that is a death: `dead_after_s` in the target's own rhythm, and what its answers scatter anyway.
 
     Without the scatter, a reply that was early before the gap and late after it makes four lost probes look like five.
@@ -119,7 +119,7 @@ def _hear(health: LineHealth, known: Evidence, now: float, detect: Detect) -> _H
     carrier_lives = False
     for watched in known.targets:
         silence = watched.window.silence_s(now)
-        quiet = None if silence is None else silence >= _patience_s(health, watched, detect)
+        quiet = None if silence is None else silence >= patience_s(health, watched, detect)
         if quiet is False and watched.window.heard_at is None:
             quiet = None  # asked, and it is too early to call it silent
         if watched.role is Role.CLOUD:

@@ -186,7 +186,7 @@ class LineHealth:
 
 class OrderKind(StrEnum):
     PIN = "pin"  # use this line while it lives
-    HOLD = "hold"  # do not use this line while another lives
+    HOLD = "hold"  # leave this line as it is: stay on it while it lives, do not come to it while another lives
     REHEARSE = "rehearse"  # treat this line as down
 
 

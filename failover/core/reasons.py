@@ -52,7 +52,6 @@ class Code(StrEnum):
     FAILBACK = "failback"
     METERED = "metered"
     PINNED = "pinned"
-    HELD = "held"
     REHEARSED = "rehearsed"
     EVERY_LINE_DOWN = "every-line-down"
     CLOUD_DOWN = "cloud-down"
@@ -63,6 +62,7 @@ class Code(StrEnum):
     BEFORE_OFFLINE = "before-offline"
     BEFORE_ONLINE = "before-online"
     STILL_OFFLINE = "still-offline"
+    HELD = "held"
     MIN_STAY = "min-stay"
     HOLD_RUNS = "hold-runs"
     SUPPRESSED = "suppressed"
@@ -154,7 +154,6 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.FAILBACK: _move(_TO_PREFERRED, "{line} is preferred and has been good for {good_s:.0f} s", "line", "good_s"),
     Code.METERED: _move(_AWAY, "{line} is metered, {to} lives", "line", "to"),
     Code.PINNED: _move(_AWAY, "an order pins {line}", "line"),
-    Code.HELD: _move(_AWAY, "an order holds {line}", "line"),
     Code.REHEARSED: _move((*_BEGIN, *_AWAY, (ON, OFF), (BA, OFF)), "an order rehearses the loss of {line}", "line"),
     Code.EVERY_LINE_DOWN: _move(((S, OFF), (ON, OFF), (BA, OFF)), "no line lives"),
     Code.CLOUD_DOWN: _move(((S, OFF), (ON, OFF), (BA, OFF)), "the carriers answer, the cloud does not"),
@@ -164,6 +163,7 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.BEFORE_OFFLINE: _wait("no line lives; offline in {left_s:.1f} s", "left_s"),
     Code.BEFORE_ONLINE: _wait("{line} lives; online in {left_s:.1f} s", "line", "left_s"),
     Code.STILL_OFFLINE: _wait("no line lives"),
+    Code.HELD: _wait("an order leaves {line} as it is", "line"),
     Code.MIN_STAY: _wait("{line} is better; stays for {left_s:.0f} s after the last move", "line", "left_s"),
     Code.HOLD_RUNS: _wait("{line} must be good for {left_s:.0f} s more", "line", "left_s"),
     Code.SUPPRESSED: _wait(

@@ -129,8 +129,8 @@ def test_a_folder_that_was_never_used_is_made_but_not_its_parents(tmp_path: Path
 def test_a_refusal_is_not_an_absence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def use(nas: Destination) -> CopyState:
         await nas.put_new("c", b"a file where a folder is wanted")
-        refusal = nas._failed(PermissionError(13, "Permission denied"))
-        full = nas._failed(OSError("Unable to copy data to file: No space left on device (os error 28)"))
+        refusal = nas._store.failure(PermissionError(13, "Permission denied"))
+        full = nas._store.failure(OSError("Unable to copy data to file: No space left on device (os error 28)"))
         assert refusal.state is full.state is CopyState.REFUSED
         with pytest.raises(DestinationFailed) as failed:
             await nas.put_new("c/x", b"")
@@ -139,10 +139,11 @@ def test_a_refusal_is_not_an_absence(folder: Path, monkeypatch: pytest.MonkeyPat
     assert opened(folder, use) is CopyState.UNREACHABLE
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/prefix", "file://nas/share"])
+@pytest.mark.parametrize("url", ["gs://bucket/prefix", "az://bucket/prefix", "file://nas/share"])
 def test_an_address_that_this_version_cannot_use_is_refused(url: str) -> None:
-    with pytest.raises(DestinationFailed, match="ships to file:// only"):
+    with pytest.raises(DestinationFailed, match="ships to s3:// and file:// only") as refused:
         Destination("cloud", url, Sealer(()))
+    assert (refused.value.state, refused.value.code) == (CopyState.REFUSED, "replica-refused")
 
 
 def test_a_hanging_store_holds_nobody_up(folder: Path) -> None:
@@ -150,7 +151,8 @@ def test_a_hanging_store_holds_nobody_up(folder: Path) -> None:
 
     async def hang() -> None:
         with pytest.raises(TimeoutError):
-            await offload(lambda: os.read(release[0], 1), timeout_s=0.05)
+            async with asyncio.timeout(0.05):
+                await offload(lambda: os.read(release[0], 1))
 
     try:
         asyncio.run(hang())  # returns although the thread still hangs

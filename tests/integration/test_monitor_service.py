@@ -25,13 +25,14 @@ from prometheus_client.registry import Collector
 from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ExitCode, ServiceError
 from edge_node.base.files import StatusFile, read_status
-from edge_node.base.instruments import Histogram
+from edge_node.base.instruments import Counter, Histogram
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.services import monitor
 from monitoring.collector import to_metric
 from monitoring.families import FAMILIES, Kind, Sample
 from monitoring.snapshot import Distribution, Value
+from tests.support.node_files import an_upstream, on_backup, outbox_state
 from tests.support.waiting import until
 
 PROMTOOL = shutil.which("promtool")
@@ -112,6 +113,7 @@ def home(tmp_path: Path) -> Path:
         SystemClock(),
     )
     write_replica(tmp_path, rpo_s=1.5)
+    write_lines_and_outbox(tmp_path)
     return tmp_path
 
 
@@ -132,6 +134,23 @@ def write_replica(home: Path, *, rpo_s: float) -> None:
         ],
     }
     StatusFile(home / "run", "replica", every_s=1).write(state, SystemClock())
+
+
+def write_lines_and_outbox(home: Path) -> None:
+    moves, probes, attempts = Counter(), Counter(), Counter()
+    moves.add("online", "backup", "line-down")
+    probes.add("telecom", "10.100.0.1", "silent", by=5)
+    attempts.add("platform", "delivered", by=7)
+    round_trips, switch = Histogram((0.01, 0.1)), Histogram((1.0,))
+    round_trips.observe(0.018, "unicom", "10.100.0.1")
+    switch.observe(0.9)
+    links = on_backup(
+        transitions=moves.samples(), probes=probes.samples(), rtt_seconds=round_trips.samples(),
+        switch_seconds=switch.samples(), blind_seconds=1.5,
+    )  # fmt: skip
+    StatusFile(home / "run", "links", every_s=1).write(links, SystemClock())
+    waits = an_upstream(queued=3, dead=1, oldest_queued_at="2026-11-22T01:14:02.500Z")
+    StatusFile(home / "run", "outbox", every_s=1).write(outbox_state(waits, attempts=attempts.samples()), SystemClock())
 
 
 @pytest.fixture
@@ -190,7 +209,19 @@ def test_the_judge_can_say_no() -> None:
 
 def test_what_lies_in_the_files_is_what_prometheus_reads(running: Running) -> None:
     home = running.home
-    assert running.sample("edge_mode", mode="online") == 1
+    assert running.sample("edge_mode", mode="backup") == 1
+    moved = {"from": "online", "to": "backup", "reason": "line-down"}
+    assert running.sample("edge_mode_transitions_total", **moved) == 1
+    assert running.sample("edge_line_verdict", line="telecom", verdict="down") == 1
+    assert running.sample("edge_line_active", line="unicom") == 1
+    asked = {"line": "telecom", "target": "10.100.0.1"}
+    assert running.sample("edge_line_loss_ratio", **asked, direction="both") == 0.0
+    assert running.sample("edge_line_probes_total", **asked, outcome="silent") == 5
+    assert running.sample("edge_line_switch_seconds_bucket", le="1.0") == 1
+    assert running.sample("edge_line_blind_seconds_total") == 1.5
+    assert running.sample("edge_outbox_messages", upstream="platform", state="queued") == 3
+    assert running.sample("edge_outbox_attempts_total", upstream="platform", outcome="delivered") == 7
+    assert running.sample("edge_outbox_oldest_queued_timestamp_seconds", upstream="platform") == 1_795_310_042.5
     assert running.sample("edge_replica_rpo_seconds", destination="cloud") == 1.5
     assert running.sample("edge_replica_uploads_total", destination="cloud", outcome="done") == 3
     assert running.sample("edge_wal_bytes", path=str(home / "data/his.db")) == 4152
@@ -233,7 +264,7 @@ def test_a_status_file_that_cannot_be_written_stops_nothing(home: Path, capsys: 
     (home / "run" / "monitor").write_text("in the way")
     node = Running(home)
     try:
-        assert node.sample("edge_mode", mode="online") == 1
+        assert node.sample("edge_mode", mode="backup") == 1
     finally:
         node.stop()
     lines = [line for line in capsys.readouterr().err.splitlines() if "status_not_written" in line]

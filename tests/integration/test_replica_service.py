@@ -337,9 +337,9 @@ def _error(result: Result) -> EdgeError:
 
 def test_a_destination_that_this_version_cannot_use_shows_as_refused(clinic: Replicated) -> None:
     path = clinic.home / "edge-node.toml"
-    path.write_text(path.read_text().replace(f"file://{clinic.cloud}", "s3://bucket/prefix"))
+    path.write_text(path.read_text().replace(f"file://{clinic.cloud}", "gs://bucket/prefix"))
     with replicating(clinic):
         until(lambda: clinic.destination()["behind_txids"] > 0)
         entry = clinic.destination()
     assert (entry["state"], entry["confirmed_txid"]) == ("refused", 0)
-    assert "ships to file:// only" in replica(clinic, "status").stdout
+    assert "ships to s3:// and file:// only" in replica(clinic, "status").stdout

@@ -4,103 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from edge_node.base.clock import SystemClock
-from edge_node.base.instruments import Counter
-from edge_node.replication.destination import CopyState, Destination
-from edge_node.replication.epoch import Epoch
-from edge_node.replication.local_replica import LocalReplica
-from edge_node.replication.sealing import Sealer
-from edge_node.replication.shipper import DestinationReport, Shipper
-from tests.support.ltx_files import write_ltx
-
-TIME_MS = 1_800_000_000_000
-
-
-@dataclass
-class Bench:
-    """A shipper of one database, whose local files the test makes by hand."""
-
-    folder: Path
-    nonce: str = "mine"
-    epoch: int = 1
-    uploads: Counter = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self.replica = LocalReplica(self.folder / "replica" / "e0001" / "his")
-
-    @property
-    def there(self) -> Path:
-        return self.folder / "cloud" / "clinic" / f"e{self.epoch:04d}" / "his"
-
-    def write(self, level: int, first: int, last: int, *, time_ms: int = 0, content: bytes = b"") -> Path:
-        time_ms = time_ms or TIME_MS + last * 1000
-        return write_ltx(self.replica.path, level, first, last, time_ms=time_ms, content=content)
-
-    def shipper(self) -> Shipper:
-        return Shipper(
-            Destination("cloud", f"file://{self.folder}/cloud", Sealer(())),
-            node_id="clinic",
-            epoch=Epoch(number=self.epoch, nonce=self.nonce),
-            replicas={"his": self.replica},
-            record_path=self.folder / "shipping" / "cloud.json",
-            uploads=self.uploads,
-            clock=SystemClock(),
-        )
-
-    def ship(
-        self,
-        until: Callable[[DestinationReport], bool],
-        *,
-        during: Callable[[], Awaitable[None]] | None = None,
-        is_looking: bool = True,
-    ) -> DestinationReport:
-        """Run a new shipper until its report satisfies `until`; the report. Keeps the index fresh if `is_looking`."""
-
-        async def run() -> DestinationReport:
-            shipper = self.shipper()
-            task = asyncio.create_task(shipper.run())
-            try:
-                if during is not None:
-                    await during()
-                async with asyncio.timeout(20):
-                    while not until(shipper.report()):
-                        if is_looking and self.replica.refresh():
-                            shipper.wake(self.replica)
-                        if task.done():
-                            await task
-                        await asyncio.sleep(0.01)
-                return shipper.report()
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-        if is_looking:
-            self.replica = LocalReplica(self.replica.path)
-            self.replica.refresh()
-        return asyncio.run(run())
-
-    def held(self) -> list[str]:
-        return sorted(f"{int(path.parent.name, 16)}:{path.name}" for path in self.there.glob("*/*.ltx"))
-
-    def outcome(self, name: str) -> float:
-        return sum(sample["value"] for sample in self.uploads.samples() if sample["labels"] == ["cloud", name])
+from edge_node.replication.destination import CopyState
+from edge_node.replication.shipper import DestinationReport
+from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def reaches(txid: int) -> Callable[[DestinationReport], bool]:
-    return lambda report: report.copies["his"].confirmed_txid >= txid
 
 
 def test_ships_the_chain_and_then_history(bench: Bench) -> None:
@@ -163,10 +78,6 @@ def test_an_unsound_file_is_reported_and_planned_around(bench: Bench, capsys: py
     bench.ship(reaches(3))
     assert bench.held() == [f"1:{3:016x}-{3:016x}.ltx", f"9:{1:016x}-{2:016x}.ltx"]
     assert "ltx_unsound" in capsys.readouterr().err
-
-
-def paused_for(code: str) -> Callable[[DestinationReport], bool]:
-    return lambda report: any(problem["code"] == code for problem in report.problems)
 
 
 @pytest.mark.parametrize("epoch_there", [1, 2], ids=["our-epoch", "a-later-epoch"])

@@ -1,4 +1,7 @@
-"""A registrar at a desk, over HTTP: signs in, registers patients, and tries again with the same form when cut off."""
+"""Staff at a desk, over HTTP: sign in, register patients, see them and sign their notes.
+
+Whoever is cut off in the middle tries again with the same form, as people press the button again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 import secrets
 import ssl
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from html import unescape
@@ -25,12 +29,31 @@ class Answer:
     body: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request as the desk saw it. `status` is 0 when the answer did not come; `began_s` is monotonic time."""
+
+    kind: str
+    began_s: float
+    seconds: float
+    status: int
+
+    @property
+    def failed(self) -> bool:
+        return self.status == 0 or self.status >= 500
+
+
 @dataclass
 class Desk:
-    """One browser on one connection. `url` is where the HIS listens."""
+    """One browser on one connection. `url` is where the HIS listens.
+
+    `before` is called before each request, and may wait; `heard` is told each one, also those that failed.
+    """
 
     url: str
     tls: ssl.SSLContext | None = None
+    before: Callable[[], object] = lambda: None
+    heard: Callable[[Exchange], object] = lambda exchange: None
     _cookies: dict[str, str] = field(default_factory=dict)
     _connection: http.client.HTTPConnection | None = None
     _csrf: str = ""
@@ -54,6 +77,17 @@ class Desk:
 
     def ask(self, method: str, path: str, body: str | None = None) -> Answer:
         """One request; a broken connection is forgotten and its error raised."""
+        self.before()
+        began_s, status = time.monotonic(), 0
+        try:
+            answer = self._ask(method, path, body)
+            status = answer.status
+            return answer
+        finally:
+            seconds = time.monotonic() - began_s
+            self.heard(Exchange(kind=kind(method, path), began_s=began_s, seconds=seconds, status=status))
+
+    def _ask(self, method: str, path: str, body: str | None) -> Answer:
         connection = self._connection or self._connect()
         headers = {"Cookie": self.cookie()}
         if body is not None:
@@ -89,20 +123,27 @@ class Desk:
         return self._connection
 
     def sign_in(self, code: str, password: str, *, station: str = "1") -> None:
-        """Sign in and learn what the reception's form needs."""
-        self._csrf = hidden(self.get("/login").body, "csrf_token")
-        answer = self.post("/login", {"code": code, "password": password, "station": station})
-        assert answer.status == 302, answer.body
-        page = self.get("/reception").body
-        self._csrf = hidden(page, "csrf_token")
+        """Sign in at the reception and learn what its form needs."""
+        page = self.enter(code, password, station=station, first="/reception")
         departments = re.findall(r'<option value="([0-9A-Z]{26})"', page)
         assert departments, page
         self._department = departments[0]
 
-    def register(self, name: str, phone: str, *, request_key: str | None = None) -> Answer:
+    def enter(self, code: str, password: str, *, station: str = "1", first: str) -> str:
+        """Sign in and open a first page, which is returned."""
+        self._csrf = hidden(self.get("/login").body, "csrf_token")
+        answer = self.post("/login", {"code": code, "password": password, "station": station})
+        assert answer.status == 302, answer.body
+        page = self.get(first).body
+        self._csrf = hidden(page, "csrf_token")
+        return page
+
+    def register(
+        self, name: str, phone: str, *, request_key: str | None = None, more: Mapping[str, str] | None = None
+    ) -> Answer:
         """Register a new patient without papers; 302 with the registration's id in the address is "answered".
 
-        The birth date follows from the phone, so that nobody looks like somebody else.
+        The birth date follows from the phone, so that nobody looks like somebody else. `more` goes over the fields.
         """
         return self.post(
             "/reception",
@@ -114,6 +155,7 @@ class Desk:
                 "birth_date": birth_date(phone),
                 "phone": phone,
                 "id_type": "none",
+                **(more or {}),
             },
         )
 
@@ -135,6 +177,16 @@ class Desk:
             assert answer.status == 503, f"{answer.status} {answer.location}\n{answer.body}"
             time.sleep(0.05)
         return None
+
+
+def kind(method: str, path: str) -> str:
+    """A request without what is only its own: `POST /encounters/*`."""
+    return f"{method} {re.sub(r'/[0-9A-Z]{26}', '/*', urlsplit(path).path)}"
+
+
+def name_of(phone: str) -> str:
+    """A name that sounds like no other: somebody alike would be asked about, as a likely duplicate."""
+    return "".join("甲乙丙丁戊己庚辛壬癸"[int(digit)] for digit in phone[3:])
 
 
 def new_key() -> str:

@@ -22,7 +22,8 @@ ACTED_ON = frozenset(
 # Words in Latin letters also on a Chinese page: keys, names of programs and units, abbreviations of medicine.
 LATIN_IN_CHINESE = frozenset(
     """Alt Enter Esc Tab RPO RTO TXID SQLite Litestream HIS ICD ID BMI CT MRI English mmHg cloud local nas
-    his replica monitor edge node status run init restore KiB MiB GiB kB MB GB training""".lower().split()
+    his replica monitor edge node status run init restore KiB MiB GiB kB MB GB training
+    links outbox line telecom unicom platform observe RTT""".lower().split()
 )
 
 # Pinyin initials, as in examples of what may be typed: words without a vowel.

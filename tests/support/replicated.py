@@ -93,14 +93,19 @@ class Replicated:
         return int(self.destination().get("confirmed_txid", -1))
 
 
-def make_replicated(home: Path) -> Replicated:
-    """A home whose configuration ships encrypted to the folder `cloud`, and two databases in WAL mode."""
+def make_replicated(home: Path, destinations: str | None = None) -> Replicated:
+    """A home whose configuration ships encrypted, and two databases in WAL mode.
+
+    To the folder `cloud`, or to `destinations` as they stand in the configuration.
+    """
+    if destinations is None:
+        destinations = f'[[replica.destination]]\nname = "cloud"\nurl = "file://{home}/cloud"\n'
     identity = pyrage.x25519.Identity.generate()
     for name in ("data", "credentials", "shipping"):
         (home / name).mkdir(parents=True)
     (home / "edge-node.toml").write_text(
         f'[node]\nid = "clinic-0042"\n\n[replica]\nsync_every = "100ms"\nencrypt_to = ["{identity.to_public()}"]\n\n'
-        f'[[replica.destination]]\nname = "cloud"\nurl = "file://{home}/cloud"\n'
+        f"{destinations}"
     )
     for name in ("his", "node"):
         conn = create(home / "data" / f"{name}.db")

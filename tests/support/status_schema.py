@@ -36,6 +36,40 @@ LINE = closed(
         "loss_ratio": NUMBER_OR_NULL,
         "since": TIME_OR_NULL,
         "reason": REASON,
+        "interface": {"type": ["string", "null"]},
+        "metered": {"type": "boolean"},
+        "hold_left_s": NUMBER_OR_NULL,
+        "penalty": NUMBER_OR_NULL,
+        "suppressed": {"type": "boolean"},
+        "order": {"enum": ["pin", "hold", "rehearse", None]},
+        "targets": {
+            "type": "array",
+            "items": closed(
+                {
+                    "address": {"type": ["string", "null"]},
+                    "kind": {"type": ["string", "null"]},
+                    "role": {"type": ["string", "null"]},
+                    "loss_ratio": NUMBER_OR_NULL,
+                    "rtt_s": NUMBER_OR_NULL,
+                    "jitter_s": NUMBER_OR_NULL,
+                    "silent_s": NUMBER_OR_NULL,
+                }
+            ),
+        },
+    },
+    optional=("interface", "metered", "hold_left_s", "penalty", "suppressed", "order", "targets"),
+)
+UPSTREAM = closed(
+    {
+        "name": {"type": "string"},
+        "queued": COUNT,
+        "waiting": COUNT,
+        "dead": COUNT,
+        "held": COUNT,
+        "oldest_queued_at": TIME_OR_NULL,
+        "paused": {"anyOf": [REASON, {"type": "null"}]},
+        "failing": {"anyOf": [REASON, {"type": "null"}]},
+        "last_delivered_at": TIME_OR_NULL,
     }
 )
 LOCAL = closed(
@@ -101,7 +135,12 @@ STATUS_SCHEMA: dict[str, Any] = closed(
                 "dead": COUNT,
                 "oldest_queued_at": TIME_OR_NULL,
                 "paused_upstreams": {"type": "array", "items": {"type": "string"}},
-            }
+                "held": COUNT,
+                "since_outage": COUNT,
+                "last_delivered_at": TIME_OR_NULL,
+                "upstreams": {"type": "array", "items": UPSTREAM},
+            },
+            optional=("held", "since_outage", "last_delivered_at", "upstreams"),
         ),
         "services": {
             "type": "array",

@@ -14,6 +14,16 @@ CLOSURES = [  # service, must be absent, why
         ("flask", "sqlite_utils", "edge_node.his", "prometheus_client"),
         "the replicator stays small",
     ),
+    (
+        "edge_node.services.outbox",
+        ("flask", "obstore", "pyrage", "prometheus_client", "edge_node.his", "edge_node.replication"),
+        "the sender knows messages, and nothing of who put them",
+    ),
+    (
+        "edge_node.services.links",
+        ("flask", "sqlite_utils", "pysqlite3", "prometheus_client", "edge_node.store", "edge_node.his"),
+        "the process with a capability opens no database and serves nobody",
+    ),
     ("edge_node.services.monitor", ("flask", "sqlite_utils", "edge_node.his"), "the monitor knows no web application"),
     (
         "edge_node.services.his",

@@ -1,10 +1,10 @@
-"""The operator's page: services, copies, problems; it shows and changes nothing yet."""
+"""The operator's page: problems, lines, copies, outbox, services, orders; it shows and changes nothing yet."""
 
 from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from edge_node.his.console.rules import copies, services
+from edge_node.his.console import rules
 from edge_node.his.context import context
 from edge_node.his.posture import node_status
 from edge_node.his.security import require
@@ -23,8 +23,13 @@ def index() -> str:
         "console/index.html",
         status=status,
         now=now,
-        services=services(status, now),
-        copies=copies(status),
+        services=rules.services(status, now),
+        copies=rules.copies(status),
+        lines=rules.lines(status),
+        why_now=rules.why_now(status),
+        orders=rules.orders(status),
+        upstreams=rules.upstreams(status, now),
+        last_delivered=rules.last_delivered(status),
         problems=[(problem.code, reason_text(problem.code, problem.args)) for problem in status.problems],
-        mode_reason=reason_text(status.mode_reason.code, status.mode_reason.args),
+        mode_words=rules.mode_words(status),
     )

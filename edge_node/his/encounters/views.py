@@ -6,6 +6,7 @@ not saved again), and what somebody else saved meanwhile is never written over: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -14,7 +15,7 @@ from werkzeug.wrappers import Response
 from edge_node.base.clock import ClockState
 from edge_node.his import audit, request_key
 from edge_node.his.context import context, reader, write
-from edge_node.his.encounters import desk, forms, merge, queries, rules, versions
+from edge_node.his.encounters import desk, forms, merge, message, queries, rules, versions
 from edge_node.his.encounters.desk import Case, Stage
 from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Note, from_json, to_json
 from edge_node.his.encounters.versions import Overtaken, Saved, Signed
@@ -25,6 +26,8 @@ from edge_node.his.reception.rules import Status
 from edge_node.his.security import current_staff, require, who
 from edge_node.his.staff.model import Role
 from edge_node.i18n import ENGLISH, text
+from edge_node.outbox import queue as outbox
+from edge_node.outbox.model import Route
 from edge_node.store.connection import Connection
 
 blueprint = Blueprint("encounters", __name__, url_prefix="/encounters")
@@ -214,6 +217,13 @@ def _record(conn: Connection, by: audit.Who, now: audit.Moment, action: str, enc
     audit.record(conn, by, action, f"encounter:{encounter_id}", detail, at=now.at, clock_state=now.clock_state)
 
 
+def _tell(conn: Connection, case: Case, doctor: str, upstreams: Sequence[Route], now: audit.Moment) -> None:
+    """Put the message about what was just signed, within the transaction of the signature."""
+    newest = versions.versions(conn, case.encounter.id)[0]
+    body = message.of_version(case.encounter.id, case.entry, newest, doctor_code=doctor)
+    outbox.put(conn, topic=message.TOPIC, key=case.patient.id, body=body, upstreams=upstreams, at=now.at)
+
+
 def _call_next(token: str, *, everyone: bool) -> str:
     """The id of the encounter that began, "" when nobody waits; a second click finds the first one's."""
     doctor, now, by, day = current_staff(), audit.moment(), who(), today()
@@ -262,6 +272,7 @@ def _sign(case: Case, note: Note, reason: str, based_on: int, dx: str) -> Page:
     if problems:
         return _form(case, note, reason, dx, problems, based_on)
     now, by, staff, mode = audit.moment(), who(), current_staff(), context().node_status().mode
+    upstreams = context().upstreams
 
     def work(conn: Connection) -> Signed | Overtaken:
         outcome = versions.sign(
@@ -269,6 +280,7 @@ def _sign(case: Case, note: Note, reason: str, based_on: int, dx: str) -> Page:
             clock_state=str(now.clock_state), mode=str(mode), reason=reason,
         )  # fmt: skip
         if isinstance(outcome, Signed):
+            _tell(conn, case, staff.code, upstreams, now)
             _record(conn, by, now, "note_signed", case.encounter.id, version=outcome.n)
         return outcome
 

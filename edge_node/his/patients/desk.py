@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from edge_node.base.clock import utc_text
 from edge_node.his import audit, numbering
 from edge_node.his.audit import Moment, Who
 from edge_node.his.context import context
 from edge_node.his.language import local
+from edge_node.his.patients import message
+from edge_node.his.patients.queries import Patient
 from edge_node.his.security import who
+from edge_node.outbox import queue as outbox
+from edge_node.outbox.model import Route
 from edge_node.store.connection import Connection
 
 
@@ -22,6 +28,7 @@ class Desk:
     today: date
     node_code: str
     epoch: int
+    upstreams: Sequence[Route] = ()
 
     @property
     def staff_id(self) -> str:
@@ -34,6 +41,13 @@ class Desk:
         """One row of the audit log, in this transaction."""
         audit.record(conn, self.who, action, object, detail, at=self.moment.at, clock_state=self.moment.clock_state)
 
+    def tell(self, conn: Connection, patient: Patient) -> None:
+        """Put the message about a record as it is now, in this transaction."""
+        body = message.of_patient(patient, at=utc_text(self.moment.at))
+        outbox.put(
+            conn, topic=message.TOPIC, key=patient.id, body=body, upstreams=self.upstreams, at=self.moment.at
+        )  # fmt: skip
+
     def number(self, conn: Connection, name: str) -> str:
         """The next number of a kind."""
         return numbering.take(conn, name, node_code=self.node_code, epoch=self.epoch, year=self.today.year)
@@ -42,4 +56,7 @@ class Desk:
 def this_desk() -> Desk:
     """The desk of this request; the clock is read once, for everything that the request writes."""
     ctx, moment = context(), audit.moment()
-    return Desk(who=who(), moment=moment, today=local(moment.at).date(), node_code=ctx.node_code, epoch=ctx.epoch)
+    return Desk(
+        who=who(), moment=moment, today=local(moment.at).date(), node_code=ctx.node_code, epoch=ctx.epoch,
+        upstreams=ctx.upstreams,
+    )  # fmt: skip

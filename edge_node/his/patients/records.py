@@ -81,6 +81,7 @@ def create(
     )  # fmt: skip
     detail = {"distinct_from": sorted(twin.patient.id for twin in twins)} if twins else {}
     desk.trace(conn, "patient_created", f"patient:{patient.id}", **detail)
+    desk.tell(conn, patient)
     return patient
 
 
@@ -111,6 +112,7 @@ def change(
     if changed is None:
         raise ChangedMeanwhile(now)
     desk.trace(conn, "patient_changed", f"patient:{patient_id}", fields=changes, version=changed.version)
+    desk.tell(conn, changed)
     return changed
 
 

@@ -1,25 +1,66 @@
 // Comfort only: every page works without this file.
 "use strict";
 
-const POLL_MS = 5000;
+// With the 0.5 s for which the node shares a reading of its state, a change is on the screen well within 5 s.
+const POLL_MS = 2000;
+const PATIENCE_MS = 3000;
+const LOST_AFTER = 2;
+let asking = false;
+let nextAsking = 0;
+let unanswered = 0;
 
-// The posture line is asked for again, and replaced only when it says something else: a screen reader reads it aloud.
+// The posture line is asked for again while the page is seen. Once the node does not answer, what it said last is not
+// shown as if it were so now.
 async function refreshPosture() {
   const line = document.getElementById("posture");
-  if (!line || document.hidden) return;
+  if (asking || document.hidden || !line) return;
+  asking = true;
+  clearTimeout(nextAsking);
   try {
-    const answer = await fetch(line.dataset.from, { headers: { "X-Requested-With": "fetch" }, cache: "no-store" });
-    if (!answer.ok) return;
-    const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = parsed.getElementById("posture");
-    if (!fresh || fresh.outerHTML === line.outerHTML || line.contains(document.activeElement)) return;
-    document.body.classList.toggle("is-exercise", fresh.querySelector(".exerciseflag") !== null);
-    line.replaceWith(document.adoptNode(fresh));
+    const answer = await fetch(line.dataset.from, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("posture");
+    if (!fresh) throw new Error("no line");
+    unanswered = 0;
+    showPosture(line, fresh);
   } catch {
-    // The node does not answer; the next page says so.
+    unanswered += 1;
+    if (unanswered >= LOST_AFTER) {
+      showPosture(line, document.getElementById("posture-lost").content.firstElementChild.cloneNode(true));
+    }
+  } finally {
+    asking = false;
+    nextAsking = setTimeout(refreshPosture, POLL_MS);
   }
 }
-setInterval(refreshPosture, POLL_MS);
+
+function showPosture(line, fresh) {
+  const focused = line.contains(document.activeElement);
+  document.body.classList.toggle("is-exercise", fresh.querySelector(".exerciseflag") !== null);
+  patch(line, fresh);
+  if (focused && !line.contains(document.activeElement)) line.querySelector(".posture__more")?.focus();
+}
+
+// Only what differs is changed: a screen reader reads changes aloud, and the focus stays where it is.
+function patch(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeName !== fresh.nodeName) {
+    old.replaceWith(document.importNode(fresh, true));
+  } else if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.nodeValue = fresh.nodeValue;
+  } else {
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    const olds = [...old.childNodes];
+    const freshs = [...fresh.childNodes];
+    freshs.forEach((node, i) => {
+      if (i < olds.length) patch(olds[i], node);
+      else old.append(document.importNode(node, true));
+    });
+    for (const node of olds.slice(freshs.length)) node.remove();
+  }
+}
+nextAsking = setTimeout(refreshPosture, POLL_MS);
 document.addEventListener("visibilitychange", refreshPosture);
 
 // A second click on the same button does not post twice (the server would know, but the person waits calmer).

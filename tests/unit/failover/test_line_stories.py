@@ -12,6 +12,7 @@ from failover.core.window import Window
 from tests.support.lines import TELECOM, TWO_LINES, UNICOM, Story, Transition, play
 
 FIRST = (0, "online", "telecom", "first-line")
+MOBILE = LinePolicy(name="mobile", preferred=3, metered=True)
 
 
 @pytest.mark.parametrize(
@@ -218,16 +219,52 @@ def order(kind: OrderKind, line: str, since: float = 20, until: float = 100) -> 
             id="a-pinned-line-may-be-bad",
         ),
         pytest.param(
-            "0 ++",
-            [order(OrderKind.HOLD, "telecom")],
-            [FIRST, (20, "backup", "unicom", "held"), (100, "online", "telecom", "failback")],
-            id="a-held-line-is-not-used",
+            "0 ++ | 40 %+",
+            [order(OrderKind.HOLD, "telecom", until=150)],
+            [FIRST, (150, "backup", "unicom", "line-degraded")],
+            id="a-held-line-in-use-may-be-bad",
         ),
         pytest.param(
-            "0 ++ | 40 +-",
-            [order(OrderKind.HOLD, "telecom")],
-            [FIRST, (20, "backup", "unicom", "held"), (41, "online", "telecom", "line-down")],
+            "0 ++ | 40 -+",
+            [order(OrderKind.HOLD, "telecom", until=300)],
+            [FIRST, (41, "backup", "unicom", "line-down")],
+            id="but-is-left-when-it-dies",
+        ),
+        pytest.param(
+            "0 ++ | 30 -+ | 35 ++",
+            [order(OrderKind.HOLD, "telecom", since=50, until=200)],
+            [FIRST, (31, "backup", "unicom", "line-down"), (200, "online", "telecom", "failback")],
+            id="a-held-line-not-in-use-is-not-returned-to",
+        ),
+        pytest.param(
+            "0 ++ | 30 -+ | 35 ++",
+            [order(OrderKind.HOLD, "unicom", since=50, until=200)],
+            [FIRST, (31, "backup", "unicom", "line-down"), (200, "online", "telecom", "failback")],
+            id="nor-left-for-the-preferred-one-while-in-use",
+        ),
+        pytest.param(
+            "0 ++ | 40 -+",
+            [order(OrderKind.HOLD, "unicom")],
+            [FIRST, (41, "backup", "unicom", "line-down")],
             id="unless-it-is-the-last-that-lives",
+        ),
+        pytest.param(
+            "0 ++",
+            [order(OrderKind.HOLD, "telecom", until=200), order(OrderKind.PIN, "unicom", since=30)],
+            [FIRST, (30, "backup", "unicom", "pinned"), (200, "online", "telecom", "failback")],
+            id="a-pin-on-another-line-wins-over-a-hold",
+        ),
+        pytest.param(
+            "0 ++ | 40 +- | 50 ++",
+            [order(OrderKind.HOLD, "telecom", since=60, until=200), order(OrderKind.PIN, "unicom", until=180)],
+            [
+                FIRST,
+                (20, "backup", "unicom", "pinned"),
+                (41, "online", "telecom", "line-down"),
+                (110, "backup", "unicom", "pinned"),
+                (200, "online", "telecom", "failback"),
+            ],
+            id="once-the-pinned-line-is-proven-again",
         ),
         pytest.param(
             "0 ++",
@@ -247,6 +284,29 @@ def order(kind: OrderKind, line: str, since: float = 20, until: float = 100) -> 
 )
 def test_orders(script: str, orders: list[Order], story: list[Transition]) -> None:
     assert play(script, 240, Story(orders=orders)) == story
+
+
+def test_of_two_ways_out_the_one_not_held_is_taken() -> None:
+    orders = [order(OrderKind.HOLD, "unicom", until=300)]
+    three = Policy(lines=(TELECOM, UNICOM, MOBILE))
+    assert play("0 +++ | 40 -++", 60, Story(policy=three, orders=orders)) == [
+        FIRST,
+        (41, "backup", "mobile", "line-down"),
+    ]
+
+
+@pytest.mark.parametrize("held", ["telecom", "unicom"])
+def test_a_hold_says_that_it_holds(held: str) -> None:
+    *_, last = Story(orders=[order(OrderKind.HOLD, held, since=120, until=300)]).run("0 ++ | 30 -+ | 80 ++", 200)
+    assert last.decision.state.line == "unicom"
+    assert (last.decision.reason.code, last.decision.reason.args) == (Code.HELD, {"line": held})
+
+
+def test_a_line_that_never_speaks_is_not_waited_for_for_ever() -> None:
+    """It may be one that we are not allowed to ask; unknown is never down, and the node still needs a line."""
+    assert play("0 ?+", 60) == [(30, "backup", "unicom", "first-line")]
+    assert play("0 ?+", 60, Story(state=State(routed="telecom"))) == [(30, "backup", "unicom", "first-line")]
+    assert play("0 ??", 60) == []
 
 
 def with_failback(kind: FailbackKind) -> Policy:
@@ -269,7 +329,6 @@ def test_failback_rules(kind: FailbackKind, minute: int | None, returns: bool, w
     assert last.decision.reason.code is why
 
 
-MOBILE = LinePolicy(name="mobile", preferred=3, metered=True)
 METERED_FIRST = Policy(lines=(replace(MOBILE, preferred=1), replace(UNICOM, preferred=2)))
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from failover.core.plan import (
     ACTIVE_METRIC,
     GUARD_METRIC,
+    AddAddress,
     AddRule,
     Change,
     DeleteRoute,
@@ -23,8 +24,11 @@ from failover.core.plan import (
     RouteKind,
     Routing,
     Rule,
+    adopted,
     changes,
     desired,
+    leads_onto,
+    probing,
 )
 
 LAYOUT = Layout(
@@ -52,8 +56,15 @@ EMPTY = Routing()
 def apply(present: Routing, steps: Sequence[Change]) -> Routing:
     """A kernel that does what netlink does: replace by key, delete exactly, refuse what is not there."""
     routes, rules = {route.key: route for route in present.routes}, set(present.rules)
+    addresses = set(present.addresses)
     for step in steps:
         match step:
+            case AddAddress(address):
+                assert address not in addresses
+                addresses.add(address)
+            case ReplaceRoute(route) if route.source == LAYOUT.service_ip:
+                assert route.source in addresses, "the kernel refuses a source that is not ours"
+                routes[route.key] = route
             case ReplaceRoute(route):
                 routes[route.key] = route
             case DeleteRoute(route):
@@ -63,7 +74,7 @@ def apply(present: Routing, steps: Sequence[Change]) -> Routing:
                 rules.add(rule)
             case DeleteRule(rule):
                 rules.remove(rule)
-    return Routing(routes=frozenset(routes.values()), rules=frozenset(rules))
+    return Routing(routes=frozenset(routes.values()), rules=frozenset(rules), addresses=frozenset(addresses))
 
 
 def plan(wanted: Routing, present: Routing) -> tuple[Change, ...]:
@@ -102,14 +113,49 @@ def test_what_is_not_ours_stays() -> None:
     built = apply(present, plan(routing("telecom", *NAMES), present))
     emptied = apply(built, plan(EMPTY, built))
     assert FOREIGN in built.routes and FOREIGN_RULE in built.rules
-    assert emptied == present
+    assert (emptied.routes, emptied.rules) == (present.routes, present.rules)
+
+
+def test_observing_moves_nothing_but_probes() -> None:
+    wanted = probing(LAYOUT)
+    assert {route.table for route in wanted.routes} == {101, 102, 103}
+    assert all(rule.mark is not None and rule.source is None and rule.destination is None for rule in wanted.rules)
+    assert not wanted.addresses
+    assert plan(wanted, routing("telecom", *NAMES)), "from enforce to observe: the cloud's routes go"
+
+
+def test_a_line_whose_interface_is_gone_has_guard_and_rules_but_no_route() -> None:
+    wanted = desired(LAYOUT, in_use="telecom", healthy=frozenset(NAMES), standing=frozenset({"unicom"}))
+    assert {route.interface for route in wanted.routes if route.kind is RouteKind.VIA} == {"en2"}
+    assert {r.table for r in wanted.routes if r.metric == GUARD_METRIC} == {100, 101, 102, 103}
+    assert wanted.rules == routing("telecom", *NAMES).rules
+
+
+def test_a_line_without_an_address_has_no_rule_for_it() -> None:
+    nameless = replace(LAYOUT, lines=(replace(LAYOUT.lines[0], address=None), *LAYOUT.lines[1:]))
+    rules = desired(nameless, in_use=None, healthy=frozenset()).rules
+    assert {rule.source for rule in rules} == {None, "10.2.1.2", "10.3.1.2"}
+
+
+@pytest.mark.parametrize("in_use", [None, *NAMES])
+def test_the_line_of_an_earlier_run_is_adopted(in_use: str | None) -> None:
+    assert adopted(LAYOUT, routing(in_use, *NAMES)) == in_use
+    assert adopted(replace(LAYOUT, protocol=99), routing(in_use, *NAMES)) is None
+
+
+def test_a_line_is_led_onto_by_its_table_and_its_rule() -> None:
+    present, line = probing(LAYOUT), LAYOUT.lines[0]
+    assert leads_onto(line, LAYOUT, present)
+    assert not leads_onto(line, LAYOUT, replace(present, rules=frozenset()))
+    guards = frozenset(route for route in present.routes if route.kind is RouteKind.UNREACHABLE)
+    assert not leads_onto(line, LAYOUT, replace(present, routes=guards))
 
 
 def test_a_stranger_at_our_key_is_replaced_never_deleted() -> None:
     wanted = routing("telecom")
     ours = next(route for route in wanted.routes if route.metric == ACTIVE_METRIC)
     stranger = replace(ours, protocol=4, interface="en9")
-    steps = plan(wanted, Routing(routes=(wanted.routes - {ours}) | {stranger}, rules=wanted.rules))
+    steps = plan(wanted, replace(wanted, routes=(wanted.routes - {ours}) | {stranger}))
     assert steps == (ReplaceRoute(ours),)
 
 

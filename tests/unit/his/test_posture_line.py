@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from edge_node.his.posture import FUNCTIONS, Line, functions, line, samples
+from edge_node.base.clock import utc_text
+from edge_node.his.posture.examples import samples
+from edge_node.his.posture.rules import LOST, Line, line
+from edge_node.his.posture.works import FUNCTIONS, functions
 from edge_node.i18n import CHINESE, ENGLISH, Text, translate
-from edge_node.status import NodeStatus, Posture, Reason, ServiceState
+from edge_node.status import Mode, NodeStatus, Posture, Reason, ServiceState, Watch
 from tests.support.his import a_node_status
+from tests.support.node_files import DOWN, a_file, a_line, an_upstream, outbox_state
 
 # 2026-11-20 09:59 in Shanghai, 38 minutes after 09:21.
 NOW = 1_795_139_940_000
@@ -27,9 +32,8 @@ def shanghai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def said(sentence: Text, language: str = ENGLISH) -> str:
-    values = {k: said(v, language) if isinstance(v, Text) else v for k, v in sentence.values.items()}
-    return translate(Text(sentence.message, values), language)
+def said(sentence: Text | None, language: str = ENGLISH) -> str:
+    return translate(sentence, language) if sentence else ""
 
 
 def facts(found: Line, language: str = ENGLISH) -> list[str]:
@@ -68,6 +72,12 @@ def test_online_is_quiet() -> None:
         pytest.param(a_copy(state="paused", rpo_s=200_000.0), "Cloud copy is paused, 2 d 7 h behind", "", id="paused"),
         pytest.param(a_copy("nas", rpo_s=None), "Copy nas is up to date", "", id="another-name"),
         pytest.param(a_copy("local", rpo_s=None), "Local copy is up to date", "", id="only-local"),
+        pytest.param(
+            a_copy(state="behind", rpo_s=None), "how far Cloud copy is behind is not known", "unk", id="never-measured"
+        ),
+        pytest.param(
+            a_copy(state="unreachable", rpo_s=None), "how far Cloud copy is behind is not known", "unk", id="never-seen"
+        ),
     ],
 )
 def test_how_far_a_copy_is(copy: dict[str, Any], words: str, shape: str) -> None:
@@ -99,36 +109,154 @@ def test_what_concerns_everybody_stands_in_the_line(code: str, words: str) -> No
     assert [said(fact.text) for fact in found.facts if fact.shape == "deg"] == [words]
 
 
-def test_backup_says_since_when_why_and_that_everything_works() -> None:
-    status = with_copies(a_copy(), posture=Posture.BACKUP, mode_since=SINCE, mode_reason=Reason(code="telecom-silent"))
+SERVICES = dict.fromkeys(("links", "his", "replica", "outbox", "monitor"), ServiceState.OK)
+
+
+def with_lines(*lines: dict[str, Any], outbox: dict[str, Any] | None = None, **changes: Any) -> NodeStatus:
+    return with_copies(
+        a_copy("local"), a_copy(), lines=lines, services=SERVICES, outbox=outbox or outbox_state(), **changes
+    )
+
+
+def test_online_names_the_line_and_its_delay_and_the_counts() -> None:
+    status = with_lines(a_line(active=True, rtt_s=0.0042), a_line("unicom"), mode_reason=Reason(code="first-line"))
+    found = line(status, NOW)
+    assert facts(found) == ["telecom 4 ms", "To send 0", "To handle 0", "Cloud copy is up to date"]
+    assert all(fact.quiet for fact in found.facts[:3]), "figures that move are not read aloud"
+    link_only = with_lines(a_line(active=True, rtt_s=None), mode_reason=Reason(code="first-line"))
+    assert facts(line(link_only, NOW))[0] == "telecom is in use"
+
+
+def test_a_node_that_tells_nobody_has_no_counts() -> None:
+    nobody = {**outbox_state(), "upstreams": []}
+    status = with_lines(a_line(active=True), outbox=nobody, mode_reason=Reason(code="first-line"))
+    assert facts(line(status, NOW)) == ["telecom 18 ms", "Cloud copy is up to date"]
+
+
+def test_a_silent_outbox_is_not_an_empty_one() -> None:
+    status = with_lines(a_line(active=True), mode_reason=Reason(code="first-line"), outbox_is_known=False)
+    assert "what waits to be sent is not known" in facts(line(status, NOW))
+
+
+def test_backup_says_since_when_through_whom_why_and_that_everything_works() -> None:
+    status = with_lines(
+        a_line(**DOWN),
+        a_line("unicom", active=True),
+        posture=Posture.BACKUP,
+        mode=Mode.BACKUP,
+        mode_since=SINCE,
+        mode_reason=Reason(code="line-down", args={"line": "telecom", "cause": "silent"}),
+        watch=Watch(line="unicom"),
+    )
     assert facts(line(status, NOW)) == [
-        "since 09:21 (38 min)",
-        "telecom-silent",
+        "since 09:21 (38 min) through unicom",
+        "telecom down: silent for 1.0 s on 2 of 2 targets",
         "everything works",
+        "To send 0",
+        "To handle 0",
+        "Cloud copy is up to date",
+    ]
+    assert facts(line(status, NOW), CHINESE)[:3] == [
+        "09:21 起（38 分）经 unicom",
+        "telecom 中断：静默 1.0 秒，2/2 个目标无应答",
+        "功能不受限",
+    ]
+
+
+def test_offline_says_what_goes_on_whom_to_call_and_does_not_complain_of_what_follows_from_it() -> None:
+    status = with_copies(
+        a_copy("local"),
+        a_copy(state="unreachable", rpo_s=2280.0),
+        posture=Posture.OFFLINE,
+        mode=Mode.OFFLINE,
+        mode_since=SINCE,
+        mode_reason=Reason(code="every-line-down"),
+        services=SERVICES,
+        lines=(a_line(**DOWN), a_line("unicom", **DOWN)),
+        outbox=outbox_state(an_upstream(queued=37, oldest_queued_at=utc_text(NOW - 37 * 60_000))),
+    )
+    found = line(status, NOW)
+    assert facts(found) == [
+        "since 09:21 (38 min)",
+        "no line lives",
+        "To send 37, oldest 37 min",
+        "To handle 0",
+        "Cloud copy 38 min behind",
+        "Local copy is up to date",
+    ]
+    assert all(not fact.shape for fact in found.facts)
+    assert [said(row.head) for row in found.rows] == ["As usual:", "Later:", "Report to:"]
+    assert found.rows[-1].words == "China Telecom · China Unicom"
+
+
+def recovering(**changes: Any) -> NodeStatus:
+    outbox = outbox_state(an_upstream(queued=100, waiting=44, dead=2, oldest_queued_at=SINCE), since_outage=412)
+    return with_lines(
+        a_line(active=True),
+        **{
+            "posture": Posture.RECOVERING,
+            "mode_since": utc_text(NOW - 45_000),
+            "watch": Watch(line="telecom"),
+            "outbox": {**outbox, "last_delivered_at": utc_text(NOW - 2_000)},
+            **changes,
+        },
+    )
+
+
+def test_recovering_counts_what_has_left_and_how_long_the_rest_will_take() -> None:
+    found = line(recovering(), NOW)
+    assert found.progress is not None and (found.progress.sent, found.progress.total) == (268, 412)
+    assert facts(found) == [
+        "since 09:58 (45 s) through telecom",
+        "sent 268 of 412",
+        "6 a second, about 24 s left",
+        "last delivered 09:58:58",
+        "To handle 2",
         "Cloud copy is up to date",
     ]
 
 
-def test_offline_says_what_goes_on_and_does_not_complain_of_what_follows_from_it() -> None:
-    status = with_copies(a_copy(state="unreachable", rpo_s=2280.0), posture=Posture.OFFLINE, mode_since=SINCE)
-    found = line(status, NOW)
-    assert facts(found)[-1] == "Cloud copy 38 min behind"
-    assert all(not fact.shape for fact in found.facts)
-    assert [said(row.head) for row in found.rows if row.head] == ["As usual:", "Later:"]
+def test_a_slow_recovery_promises_no_pace_and_one_that_has_sent_nothing_no_time() -> None:
+    slow = outbox_state(an_upstream(queued=400, oldest_queued_at=SINCE), since_outage=412)
+    assert "about 25 min left" in facts(line(recovering(outbox=slow), NOW))
+    none = outbox_state(an_upstream(queued=412, oldest_queued_at=SINCE), since_outage=412)
+    assert not any("left" in words for words in facts(line(recovering(outbox=none), NOW)))
 
 
-def test_recovering_counts_what_has_left() -> None:
-    outbox = {"queued": 100, "waiting": 44, "dead": 2, "oldest_queued_at": SINCE, "since_outage": 412}
-    services = {"replica": ServiceState.OK, "outbox": ServiceState.OK}
-    found = line(with_copies(posture=Posture.RECOVERING, outbox=outbox, services=services, mode_since=SINCE), NOW)
-    assert found.progress is not None and (found.progress.sent, found.progress.total) == (268, 412)
-    assert "To send 144, oldest 38 min" in facts(found) and "To handle 2" in facts(found)
+def test_a_recovery_of_copies_alone_has_no_bar() -> None:
+    found = line(recovering(outbox=outbox_state()), NOW)
+    assert found.progress is None and "the copies catch up" in facts(found)
 
 
-def test_unknown_says_how_long_nothing_was_heard() -> None:
-    found = line(with_copies(a_copy(), posture=Posture.UNKNOWN, mode_since=SINCE), NOW)
-    assert facts(found)[0] == "the lines have not been heard of for 38 min, since 09:21"
+UNHEARD = [
+    pytest.param(
+        ServiceState.STALE, Mode.BACKUP,
+        "nothing was heard of the lines for 4 min; the last word, at 09:55: Backup line", id="the-watcher-hangs",
+    ),
+    pytest.param(
+        ServiceState.STOPPED, Mode.ONLINE,
+        "nothing was heard of the lines for 4 min; the last word, at 09:55: Online", id="the-watcher-was-stopped",
+    ),
+    pytest.param(ServiceState.OK, Mode.STARTING, "the lines are still being judged", id="the-watcher-listens"),
+    pytest.param(
+        ServiceState.STALE, Mode.STARTING, "the watcher of the lines has not said anything yet", id="no-word-yet"
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("state, mode, words", UNHEARD)
+def test_unknown_says_how_long_nothing_was_heard_and_what_was_last(state: ServiceState, mode: Mode, words: str) -> None:
+    heard = replace(a_file("links"), written_at=utc_text(NOW - 240_000))
+    status = with_lines(posture=Posture.UNKNOWN, mode=mode, files={"links": heard})
+    found = line(replace(status, services={**SERVICES, "links": state}), NOW)
+    assert facts(found)[0] == words
     assert [said(row.text) for row in found.rows] == ["Work goes on as usual; tell the administrator"]
+
+
+def test_a_watcher_that_never_spoke() -> None:
+    status = with_lines(posture=Posture.UNKNOWN, mode=Mode.STARTING, files={"links": None})
+    found = line(replace(status, services={**SERVICES, "links": ServiceState.STOPPED}), NOW)
+    assert facts(found)[0] == "the watcher of the lines has not said anything yet"
 
 
 def test_an_exercise_is_a_flag_beside_the_posture() -> None:
@@ -136,21 +264,16 @@ def test_an_exercise_is_a_flag_beside_the_posture() -> None:
     assert (found.name, found.exercise) == (Posture.OFFLINE, True)
 
 
-def test_the_page_shows_a_sample_of_every_posture_whatever_happens_now() -> None:
-    troubled = a_node_status(
-        problems=(Reason(code="disk-low"),), posture=Posture.OFFLINE, services={"replica": ServiceState.STOPPED}
-    )
-    shown = samples(troubled)
+def test_the_page_shows_a_sample_of_every_posture() -> None:
+    shown = samples()
     assert [found.name for _, found in shown[:-1]] == list(Posture)
     assert shown[-1][1].exercise
-    assert shown == samples(a_node_status())
 
 
 @pytest.mark.parametrize("language", [CHINESE, ENGLISH])
 def test_every_sentence_of_the_line_has_its_words(language: str) -> None:
-    for why, found in samples(a_node_status()):
-        texts = [why, found.title, *(f.text for f in found.facts), *(r.text for r in found.rows)]
-        for sentence in texts:
+    for why, found in [*samples(), (LOST.title, LOST)]:
+        for sentence in (why, found.title, *(f.text for f in found.facts), *(r.text for r in found.rows if r.text)):
             words = said(sentence, language)
             assert words and "%(" not in words
             assert (language == ENGLISH) == words.isascii()

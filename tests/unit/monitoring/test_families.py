@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.core import Metric
 
 from monitoring.collector import NodeCollector, make_registry, to_metric
-from monitoring.families import DESTINATION_STATES, FAMILIES, MODES, Family, Kind
-from monitoring.snapshot import Build, Destination, Distribution, NodeSnapshot, Value
+from monitoring.families import DESTINATION_STATES, FAMILIES, MODES, VERDICTS, Family, Kind
+from monitoring.snapshot import Build, Destination, Distribution, Line, NodeSnapshot, Target, Upstream, Value
 
 # A node on its first second: nothing has written, nothing was measured.
 SILENT = NodeSnapshot(
@@ -33,7 +33,44 @@ def samples_of(node: NodeSnapshot, name: str) -> dict[tuple[str, ...], Any]:
     }
 
 
+TELECOM = Line(
+    name="telecom", verdict="down", active=False, hold_left_s=58.5, penalty=1000.0,
+    targets=(Target(address="10.1", loss_ratio=1.0), Target(address="10.1", loss_ratio=0.5, jitter_s=0.1)),
+)  # fmt: skip
+UNICOM = Line(name="unicom", verdict="up", active=True)
+LINES = {"lines": (TELECOM, UNICOM)}
+MOVES = (Value(labels=("online", "backup", "line-down"), value=2),)
+PLATFORM = Upstream(name="platform", queued=3, waiting=1, dead=0, oldest_queued_at=1_700_000_000.5)
 CASES = [
+    pytest.param(LINES, "edge_line_verdict",
+                 {("telecom", "unknown"): 0, ("telecom", "up"): 0, ("telecom", "degraded"): 0, ("telecom", "down"): 1,
+                  ("unicom", "unknown"): 0, ("unicom", "up"): 1, ("unicom", "degraded"): 0, ("unicom", "down"): 0},
+                 id="one-verdict-is-1"),
+    pytest.param(LINES, "edge_line_active", {("telecom",): 0, ("unicom",): 1}, id="the-line-in-use-is-1"),
+    pytest.param(LINES, "edge_line_hold_remaining_seconds", {("telecom",): 58.5}, id="an-unknown-hold-is-no-zero"),
+    pytest.param(LINES, "edge_line_flap_penalty", {("telecom",): 1000}, id="penalty"),
+    pytest.param(LINES, "edge_line_loss_ratio", {("telecom", "10.1", "both"): 1.0},
+                 id="an-address-that-is-asked-in-two-ways-is-one-series-of-the-worse"),
+    pytest.param(LINES, "edge_line_jitter_seconds", {("telecom", "10.1"): 0.1}, id="jitter"),
+    pytest.param({"transitions": MOVES}, "edge_mode_transitions_total", {("online", "backup", "line-down"): 2},
+                 id="transitions"),
+    pytest.param({"switches": MOVES}, "edge_line_switches_total", {("online", "backup", "line-down"): 2},
+                 id="switches"),
+    pytest.param({"switch_seconds": (Distribution(bounds=(1.0,), counts=(1, 0), total=0.9),)},
+                 "edge_line_switch_seconds", {(): (1, 0)}, id="switch-seconds"),
+    pytest.param({"probes": (Value(labels=("telecom", "10.1", "silent"), value=5),)}, "edge_line_probes_total",
+                 {("telecom", "10.1", "silent"): 5}, id="probes"),
+    pytest.param({"rtt_seconds": (Distribution(labels=("telecom", "10.1"), bounds=(0.1,), counts=(9, 0), total=0.2),)},
+                 "edge_line_rtt_seconds", {("telecom", "10.1"): (9, 0)}, id="round-trips"),
+    pytest.param({"blind_s": 0.0}, "edge_line_blind_seconds_total", {(): 0}, id="never-blind-is-0"),
+    pytest.param({"blind_s": None}, "edge_line_blind_seconds_total", {}, id="blindness-unknown"),
+    pytest.param({"upstreams": (PLATFORM,)}, "edge_outbox_messages",
+                 {("platform", "queued"): 3, ("platform", "waiting"): 1, ("platform", "dead"): 0}, id="messages"),
+    pytest.param({"upstreams": (PLATFORM, Upstream(name="cdc", queued=0, waiting=0, dead=0))},
+                 "edge_outbox_oldest_queued_timestamp_seconds", {("platform",): 1_700_000_000.5},
+                 id="nothing-waits-has-no-oldest"),
+    pytest.param({"attempts": (Value(labels=("platform", "delivered"), value=7),)}, "edge_outbox_attempts_total",
+                 {("platform", "delivered"): 7}, id="attempts"),
     pytest.param({"mode": "backup"}, "edge_mode",
                  {("starting",): 0, ("online",): 0, ("backup",): 1, ("offline",): 0}, id="one-mode-is-1"),
     pytest.param({"mode": None}, "edge_mode", {}, id="an-unknown-mode-is-no-mode"),
@@ -95,6 +132,9 @@ def test_every_member_of_a_closed_set_is_exported() -> None:
     for state in DESTINATION_STATES:
         node = replace(SILENT, destinations=(Destination(name="nas", state=state),))
         assert sum(samples_of(node, "edge_destination_state").values()) == 1
+    for verdict in VERDICTS:
+        node = replace(SILENT, lines=(Line(name="telecom", verdict=verdict, active=False),))
+        assert sum(samples_of(node, "edge_line_verdict").values()) == 1
 
 
 def test_buckets_become_cumulative_under_an_infinite_bound() -> None:

@@ -4,74 +4,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from edge_node.base.clock import utc_text
 from edge_node.base.files import ServiceStatus
 from edge_node.i18n import REASONS
-from edge_node.status import PROBLEM_EXITS, NodeStatus, judge
+from edge_node.status import PROBLEM_EXITS
+from tests.support.node_files import (
+    CLOUD,
+    DOWN,
+    STATES,
+    a_file,
+    a_line,
+    a_node,
+    an_upstream,
+    links_state,
+    offline,
+    on_backup,
+    outbox_state,
+)
 from tests.support.status_schema import STATUS_SCHEMA
-
-BOOT, NOW, WALL_MS = "this-boot", 5000.0, 1_795_000_000_000
-CLOUD = {
-    "name": "cloud",
-    "state": "current",
-    "confirmed_txid": 12,
-    "confirmed_at": utc_text(WALL_MS),
-    "rpo_s": 0.0,
-    "behind_txids": 0,
-    "behind_bytes": 0,
-    "catch_up_s": 0.0,
-    "last_drill": None,
-}
-STATES: dict[str, dict[str, Any]] = {
-    "his": {"writable": True},
-    "replica": {
-        "epoch": 1,
-        "litestream": "running",
-        "txid": 12,
-        "captured_at": utc_text(WALL_MS),
-        "destinations": [{"name": "local", "state": "current"}, CLOUD],
-        "problems": [],
-    },
-    "monitor": {},
-}
-
-
-def a_file(service: str, *, age_s: float = 0.5, boot: str = BOOT, stopped: bool = False, **state: Any) -> ServiceStatus:
-    return ServiceStatus(
-        service=service,
-        pid=1,
-        boot_id=boot,
-        started_at=utc_text(WALL_MS - 60_000),
-        written_at=utc_text(WALL_MS - round(age_s * 1000)),
-        boottime=NOW - age_s,
-        every_s=2.0,
-        stopped=stopped,
-        state={**STATES[service], **state},
-    )
 
 
 def without(*keys: str) -> ServiceStatus:
     """A replicator's file that lacks these parts of its state."""
     return replace(a_file("replica"), state={k: v for k, v in STATES["replica"].items() if k not in keys})
-
-
-def a_node(*, free: int | None = 10**12, wall_ms: int = WALL_MS, **files: ServiceStatus | None) -> NodeStatus:
-    return judge(
-        node_id="clinic-0042",
-        files={name: files.get(name, a_file(name)) for name in STATES},
-        rpo_limits_s={"cloud": 300.0},
-        now=NOW,
-        wall_ms=wall_ms,
-        this_boot=BOOT,
-        synchronised=True,
-        disk_free_bytes=free,
-    )
 
 
 def test_a_healthy_node_has_no_problem_and_the_contracts_shape() -> None:
@@ -82,7 +41,7 @@ def test_a_healthy_node_has_no_problem_and_the_contracts_shape() -> None:
     jsonschema.validate(document, STATUS_SCHEMA)
     assert document["mode"]["name"] == "online"
     assert document["mode"]["reason"] == {"code": "no-lines", "args": {}}
-    assert [service["state"] for service in document["services"]] == ["ok", "ok", "ok"]
+    assert [service["state"] for service in document["services"]] == ["ok"] * 5
 
 
 STORIES = [
@@ -129,6 +88,83 @@ STORIES = [
         4,
         id="the-first-that-applies-is-the-exit-code",
     ),
+    pytest.param({"links": a_file("links", **on_backup())}, ["line-down"], 6, id="a-line-is-down"),
+    pytest.param(
+        {"links": a_file("links", **on_backup(lines=[a_line(**DOWN, order="hold"), a_line("unicom", active=True)]))},
+        [],
+        0,
+        id="a-line-is-down-and-somebody-knows",
+    ),
+    pytest.param(
+        {"links": a_file("links", **on_backup(lines=[a_line(**DOWN, order="rehearse"), a_line("unicom")]))},
+        ["line-down"],
+        6,
+        id="a-rehearsal-excuses-no-line-that-is-really-down",
+    ),
+    pytest.param(
+        {"links": a_file("links", **on_backup(lines=[a_line(order="rehearse"), a_line("unicom", active=True)]))},
+        [],
+        0,
+        id="a-rehearsal",
+    ),
+    pytest.param(
+        {"links": a_file("links", **offline()), "outbox": a_file("outbox", **outbox_state(an_upstream(dead=2)))},
+        ["outbox-dead", "line-down", "line-down"],
+        4,
+        id="dead-letters-come-before-lines",
+    ),
+    pytest.param(
+        {
+            "links": a_file("links", **offline()),
+            "replica": a_file("replica", destinations=[{**CLOUD, "state": "unreachable"}]),
+        },
+        ["destination-unreachable", "line-down", "line-down"],
+        5,
+        id="copies-come-before-lines",
+    ),
+    pytest.param(
+        {"links": a_file("links", **links_state(lines=[a_line(verdict="degraded"), a_line("unicom")]))},
+        [],
+        0,
+        id="a-degraded-line-still-carries",
+    ),
+    pytest.param(
+        {"links": a_file("links", **links_state(problems=[{"code": "route-rejected", "args": {"why": "EPERM"}}]))},
+        ["route-rejected"],
+        6,
+        id="what-only-the-watcher-knows-is-of-the-lines",
+    ),
+    pytest.param(
+        {"outbox": a_file("outbox", **outbox_state(problems=[{"code": "credential-missing", "args": {}}]))},
+        ["credential-missing"],
+        4,
+        id="what-only-the-outbox-knows-is-of-the-data",
+    ),
+    pytest.param(
+        {
+            "outbox": a_file(
+                "outbox",
+                **outbox_state(an_upstream(waiting=3, paused={"code": "refused-key", "args": {"status": 401}})),
+            )
+        },
+        ["upstream-paused"],
+        4,
+        id="an-upstream-is-paused",
+    ),
+    pytest.param(
+        {"outbox": a_file("outbox", queued=0, waiting=0, dead=3, upstreams="nonsense")},
+        ["outbox-dead"],
+        4,
+        id="dead-letters-of-nobody-knows-whom",
+    ),
+    pytest.param(
+        {"outbox": a_file("outbox", age_s=60, **outbox_state(an_upstream(dead=2)))},
+        ["service-stale"],
+        4,
+        id="a-silent-outbox",
+    ),
+    pytest.param({"links": a_file("links", age_s=60, **offline())}, ["service-stale"], 4, id="a-silent-watcher"),
+    pytest.param({"links": None}, ["service-stopped"], 4, id="no-watcher"),
     pytest.param({"wall_ms": 1_000_000}, ["clock-suspect"], 4, id="the-clock-lost-its-battery"),
 ]
 
@@ -148,15 +184,3 @@ def test_what_a_dead_replicator_said_last_is_not_told_as_the_present() -> None:
 
 def test_every_problem_has_an_exit_code_and_a_sentence() -> None:
     assert set(PROBLEM_EXITS) <= set(REASONS)
-
-
-def test_the_text_screen_reads_like_the_contract(tmp_path: Path) -> None:
-    from edge_node.cli.status import screen
-
-    text = screen(
-        a_node(replica=a_file("replica", destinations=[{"name": "local", "state": "current"}, CLOUD])), WALL_MS
-    )
-    head, table, services = text.split("\n\n")
-    assert head.startswith("clinic-0042          online since ")
-    assert [line.split()[0] for line in table.splitlines()] == ["REPLICA", "local", "cloud"]
-    assert services == "services  3 of 3     none stale"

@@ -13,8 +13,10 @@ from edge_node.base.instruments import Counter, Histogram
 from edge_node.replication.destination import CopyState
 from edge_node.services.node_snapshot import snapshot
 from edge_node.status import judge
-from monitoring.families import DESTINATION_STATES, MODES
-from monitoring.snapshot import Destination, NodeSnapshot, Value
+from failover.core.model import Verdict
+from monitoring.families import DESTINATION_STATES, MODES, VERDICTS
+from monitoring.snapshot import Destination, Line, NodeSnapshot, Target, Upstream, Value
+from tests.support.node_files import a_line, an_upstream, links_state, on_backup, outbox_state
 
 
 def a_file(service: str, state: Mapping[str, Any], *, written_at: str = "2026-11-22T01:14:02.500Z") -> ServiceStatus:
@@ -48,11 +50,13 @@ def taken(
     his: Mapping[str, Any] | None = None,
     replica: Mapping[str, Any] | None = None,
     *,
+    links: Mapping[str, Any] | None = None,
+    outbox: Mapping[str, Any] | None = None,
     written_at: str = "2026-11-22T01:14:02.500Z",
     now: float = 101.0,
 ) -> NodeSnapshot:
     """The snapshot of a node whose services wrote these states; None for a service that never wrote."""
-    states = {"his": his, "replica": replica, "monitor": None}
+    states = {"links": links, "his": his, "replica": replica, "outbox": outbox, "monitor": None}
     node = judge(
         node_id="clinic-0042",
         files={
@@ -77,7 +81,8 @@ def taken(
 
 def test_a_node_that_has_not_begun() -> None:
     node = taken()
-    assert node.service_written_at == {"his": None, "replica": None, "monitor": None}
+    assert node.service_written_at == dict.fromkeys(("links", "his", "replica", "outbox", "monitor"))
+    assert node.mode is None, "who never heard of the lines knows no mode"
     assert (node.build.version, node.build.litestream, node.build.sqlite) == (__version__, None, "3.53.0")
     assert node.superseded is None, "who never heard of an epoch does not know"
     assert node.litestream_restarts is None
@@ -160,6 +165,48 @@ def test_a_list_that_is_none_hides_nothing_else(odd: object) -> None:
     assert len(node.destinations) == 2
 
 
+def test_what_the_watcher_says() -> None:
+    moves, probes, round_trips = Counter(), Counter(), Histogram((0.1,))
+    moves.add("online", "backup", "line-down")
+    probes.add("telecom", "10.100.0.1", "silent", by=5)
+    round_trips.observe(0.02, "unicom", "10.100.0.1")
+    node = taken(
+        links=on_backup(
+            transitions=moves.samples(), switches=moves.samples(), probes=probes.samples(), blind_seconds=1.5,
+            rtt_seconds=round_trips.samples(), switch_seconds=[{**GOOD, "labels": []}],
+        )
+    )  # fmt: skip
+    assert node.mode == "backup"
+    assert node.lines[1] == Line(
+        name="unicom", verdict="up", active=True, hold_left_s=0.0, penalty=0.0,
+        targets=(Target(address="10.100.0.1", loss_ratio=0.0, jitter_s=0.001),),
+    )  # fmt: skip
+    assert node.transitions == node.switches == (Value(labels=("online", "backup", "line-down"), value=1.0),)
+    assert node.probes == (Value(labels=("telecom", "10.100.0.1", "silent"), value=5.0),)
+    assert (node.rtt_seconds[0].counts, node.switch_seconds[0].counts, node.blind_s) == ((1, 0), (1, 0), 1.5)
+
+
+def test_what_the_outbox_says() -> None:
+    attempts = Counter()
+    attempts.add("platform", "delivered", by=7)
+    waits = an_upstream(queued=3, waiting=1, dead=2, oldest_queued_at="2026-11-22T01:14:02.500Z")
+    node = taken(outbox=outbox_state(waits, an_upstream("cdc"), attempts=attempts.samples()))
+    assert node.upstreams == (
+        Upstream(name="platform", queued=3, waiting=1, dead=2, oldest_queued_at=1_795_310_042.5),
+        Upstream(name="cdc", queued=0, waiting=0, dead=0),
+    )
+    assert node.attempts == (Value(labels=("platform", "delivered"), value=7.0),)
+
+
+@pytest.mark.parametrize("odd", [None, "text", 0.5, [[]], [None], [{"name": "telecom"}]], ids=repr)
+def test_lines_and_upstreams_of_another_shape_are_left_out(odd: object) -> None:
+    node = taken(links=links_state(lines=odd, probes=odd, blind_seconds="long"), outbox={"upstreams": odd})
+    assert (node.lines, node.probes, node.blind_s, node.upstreams) == ((), (), None, ())
+    whole = [a_line(verdict="dancing"), {**a_line("unicom"), "targets": odd}]
+    [telecom, unicom] = taken(links=links_state(lines=whole)).lines
+    assert (telecom.verdict, unicom.verdict, unicom.targets) == ("unknown", "up", ())
+
+
 def test_a_time_that_is_none_counts_as_never() -> None:
     assert taken(his={}, written_at="yesterday").service_written_at["his"] is None
 
@@ -168,3 +215,4 @@ def test_the_metrics_know_every_mode_and_every_state() -> None:
     """monitoring may not import us, so the closed sets stand twice."""
     assert set(MODES) == set(status.Mode)
     assert set(DESTINATION_STATES) == set(CopyState)
+    assert set(VERDICTS) == set(Verdict)

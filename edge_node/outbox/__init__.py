@@ -1,0 +1,1 @@
+"""What must reach the outside: put with what caused it, delivered in order, kept until somebody is done with it."""

@@ -1,0 +1,175 @@
+"""A folder as a destination: a disk beside, a stick, a NAS.
+
+An object gets its name only after it is on the disk: what is confirmed survives a power cut, and a disk that is not
+mounted is not filled in place of it. Its file time is the time of what is inside (the LTX header's): by it a past
+instant is restored, also by hand, and a replica that was set back is noticed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import obstore
+import obstore.exceptions
+from obstore.store import LocalStore
+
+from edge_node.replication.sealing import CHUNK_BYTES
+from edge_node.replication.store import CopyState, DestinationFailed, RemoteObject, offload
+
+T = TypeVar("T")
+
+STAGED = ".part"
+# obstore tells the kinds of a folder's failures in words only.
+_REFUSALS = tuple(os.strerror(number) for number in (1, 13, 28, 30, 122))  # EPERM EACCES ENOSPC EROFS EDQUOT
+
+
+class FileStore:
+    """Objects as files below a folder. `name` is the destination's, for sentences."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+        self._store: LocalStore | None = None
+        self._token = secrets.token_hex(4)
+        self._tries = itertools.count()
+        # Device and number of the folder that was opened.
+        self._folder: tuple[int, int] | None = None
+
+    async def open(self, *, known: bool | None) -> None:
+        """A folder is made only when it was never used: a missing or an empty one is a disk that is not mounted."""
+        await offload(lambda: self._open(is_made=known is False, is_filled=known is True))
+
+    async def close(self) -> None:
+        self._store = None
+
+    def _open(self, *, is_made: bool, is_filled: bool) -> None:
+        self._store = None
+        if is_made:
+            self._root.mkdir(mode=0o700, exist_ok=True)
+        found = self._root.stat()
+        if is_filled and not any(self._root.iterdir()):
+            raise DestinationFailed(
+                CopyState.UNREACHABLE,
+                f"{self._name}: {self._root} is empty, but copies were shipped to it before",
+                context="an empty folder is what a disk that is not mounted looks like",
+                hint=f"mount it; if it was replaced, delete shipping/{self._name}.json in the state folder and restart",
+            )
+        self._folder = (found.st_dev, found.st_ino)
+        self._store = LocalStore(self._root)
+
+    def _ready(self) -> LocalStore:
+        """The store, if the folder is still the one that was opened: it would be made anew, on the wrong disk."""
+        found = self._root.stat()
+        if self._store is None or (found.st_dev, found.st_ino) != self._folder:
+            raise DestinationFailed(CopyState.UNREACHABLE, f"{self._name}: {self._root} has gone", context=None)
+        return self._store
+
+    async def list(self, prefix: str, *, after: str | None) -> list[RemoteObject]:
+        def collect() -> list[RemoteObject]:
+            metas = (meta for chunk in obstore.list(self._ready(), prefix, offset=after) for meta in chunk)
+            return [_remote(meta) for meta in metas if not meta["path"].endswith(STAGED)]
+
+        return await offload(collect)
+
+    async def put(self, key: str, body: bytes, *, time_ms: int | None) -> bool:
+        def put() -> bool:
+            staged = self._staged(key)
+            obstore.put(self._ready(), staged, body, use_multipart=False)
+            return self._publish(staged, key, time_ms)
+
+        return await offload(put)
+
+    async def put_stream(
+        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int
+    ) -> tuple[T, bool]:
+        def stream() -> tuple[T, bool]:
+            staged = self._staged(key)
+            writer = obstore.open_writer(self._ready(), staged, buffer_size=8 * CHUNK_BYTES, max_concurrency=2)
+            filled = fill(writer.write)
+            writer.close()
+            return filled, self._publish(staged, key, time_ms)
+
+        return await offload(stream)
+
+    def _staged(self, key: str) -> str:
+        """A name of its own for each try: an earlier one that ran into its deadline may still be writing."""
+        return f"{key}.{self._token}-{next(self._tries)}{STAGED}"
+
+    def _publish(self, staged: str, key: str, time_ms: int | None) -> bool:
+        """Give a staged object its name, once it is on the disk; false when the name is taken."""
+        store, path = self._ready(), self._root / staged
+        if time_ms is not None:
+            os.utime(path, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
+        _flush(path)
+        try:
+            obstore.rename(store, staged, key, overwrite=False)
+        except obstore.exceptions.AlreadyExistsError:
+            path.unlink(missing_ok=True)
+            return False
+        _flush(path.parent)
+        return True
+
+    async def sweep(self, prefix: str) -> int:
+        def delete() -> int:
+            store, mark = self._ready(), f".{self._token}-"
+            keys = [meta["path"] for chunk in obstore.list(store, prefix) for meta in chunk]
+            stale = [key for key in keys if key.endswith(STAGED) and mark not in key]
+            for key in stale:
+                (self._root / key).unlink(missing_ok=True)
+            return len(stale)
+
+        return await offload(delete)
+
+    async def head(self, key: str) -> RemoteObject | None:
+        def look() -> RemoteObject | None:
+            store = self._ready()
+            try:
+                return _remote(obstore.head(store, key))
+            except FileNotFoundError:
+                return None
+
+        return await offload(look)
+
+    async def read(self, key: str) -> bytes | None:
+        def get() -> bytes | None:
+            store = self._ready()
+            try:
+                return bytes(obstore.get(store, key).bytes())
+            except FileNotFoundError:
+                return None
+
+        return await offload(get)
+
+    async def fetch(self, item: RemoteObject, consume: Callable[[Iterator[bytes]], T]) -> T:
+        def get() -> T:
+            stream = obstore.get(self._ready(), item.key).stream(min_chunk_size=CHUNK_BYTES)
+            return consume(bytes(chunk) for chunk in stream)
+
+        return await offload(get)
+
+    def failure(self, error: Exception) -> DestinationFailed:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        refused = isinstance(
+            error, (PermissionError, obstore.exceptions.PermissionDeniedError, obstore.exceptions.UnauthenticatedError)
+        ) or any(phrase in text for phrase in _REFUSALS)
+        if refused:
+            return DestinationFailed(CopyState.REFUSED, f"{self._name} refuses", context=text)
+        return DestinationFailed(CopyState.UNREACHABLE, f"{self._name} cannot be reached", context=text)
+
+
+def _remote(meta: obstore.ObjectMeta) -> RemoteObject:
+    time_ms = round(meta["last_modified"].timestamp() * 1000)
+    return RemoteObject(key=meta["path"], size_bytes=meta["size"], time_ms=time_ms)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

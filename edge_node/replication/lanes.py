@@ -1,0 +1,63 @@
+"""Waiting for one's turn at a destination: the rate that all its lanes share, and how much of history is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from edge_node.replication.bandwidth import Bucket, Lane
+
+
+class Bandwidth:
+    """A rate shared by everything that is sent to one destination; without one, nobody waits."""
+
+    def __init__(self, bytes_per_s: float | None) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._bucket: Bucket | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """May anybody have to wait?"""
+        return self._bytes_per_s is not None
+
+    async def take(self, size_bytes: int, lane: Lane) -> float:
+        """Wait until this many bytes may be sent, and count them as sent; how long it took."""
+        if self._bytes_per_s is None:
+            return 0.0
+        loop = asyncio.get_running_loop()
+        began = now = loop.time()
+        bucket = self._bucket or Bucket.full(self._bytes_per_s, now)
+        while (wait_s := bucket.wait_s(now, lane)) > 0:
+            await asyncio.sleep(wait_s)
+            now = loop.time()
+            bucket = self._bucket or bucket  # Others have taken meanwhile.
+        self._bucket = bucket.taken(size_bytes, now, lane)
+        return now - began
+
+
+class InFlight:
+    """At most so many objects and so many bytes on their way at once; what is larger goes alone."""
+
+    def __init__(self, *, objects: int, size_bytes: int) -> None:
+        self._most = (objects, size_bytes)
+        self._objects = self._bytes = 0
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def sending(self, size_bytes: int) -> AsyncIterator[None]:
+        """Wait for room, and hold it."""
+        objects, most_bytes = self._most
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: not self._objects or (self._objects < objects and self._bytes + size_bytes <= most_bytes)
+            )
+            self._objects += 1
+            self._bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._objects -= 1
+            self._bytes -= size_bytes
+            async with self._changed:
+                self._changed.notify_all()
