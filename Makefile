@@ -17,7 +17,9 @@ run: $(RUNTIME) ## serve a training clinic on http://127.0.0.1:8080 (PORT=, EDGE
 	@exec $(BIN)/edge-node up --home "$(EDGE_HOME)" --port "$(PORT)"
 
 test: $(TOOLS) ## run every tier of tests that this machine can run (T=tests/unit for one)
-	@$(BIN)/pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder $(T)
+	@$(BIN)/pytest -m "not long and not alone" -n 2 --dist loadfile --no-loadscope-reorder $(T); first=$$?; \
+		$(BIN)/pytest -m "not long and alone" $(T); second=$$?; \
+		test $$first -eq 5 && exit $$second; test $$second -eq 5 && exit $$first; exit $$((first > second ? first : second))
 
 test-long: $(TOOLS) ## the long variants: hours, hundreds of cuts
 	@$(BIN)/pytest -m long --timeout 7200 $(T)

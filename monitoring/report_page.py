@@ -32,6 +32,7 @@ class ReportWords:
     so_far: str
     about: str  # node, start, end, zone, made
     summary: str
+    named: str  # line, carrier
     met: str  # line, promise, availability
     missed: str  # line, promise, availability, short
     missed_else: str  # line: availability kept, another promise not
@@ -149,7 +150,7 @@ def _summary(month: SlaMonth, words: ReportWords) -> Iterable[str]:
 
 
 def _said(line: LineMonth, words: ReportWords) -> str:
-    name = line.name if line.carrier is None else f"{line.name} ({line.carrier})"
+    name = line.name if line.carrier is None else words.named % {"line": line.name, "carrier": line.carrier}
     share, promise = line.account.availability, line.promise.availability
     bar = line.bars["availability"]
     if share is None:
@@ -166,9 +167,12 @@ def _said(line: LineMonth, words: ReportWords) -> str:
 
 
 def _table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> str:
-    """`head`: each column's words, and whether it holds figures. A row's first cell is its head; cells are HTML."""
+    """`head`: each column's words (a bar is a new line), and whether it holds figures. Cells are HTML, the first of a
+    row is its head."""
     marks = [' class="num"' if is_figure else "" for _, is_figure in head]
-    heads = "".join(f"<th{mark}>{escape(text)}</th>" for (text, _), mark in zip(head, marks, strict=True))
+    heads = "".join(
+        f"<th{mark}>{escape(text).replace('|', '<br>')}</th>" for (text, _), mark in zip(head, marks, strict=True)
+    )
     lines = []
     for row in rows:
         cells = [f"<td{mark}>{cell}</td>" for cell, mark in zip(row[1:], marks[1:], strict=True)]
@@ -177,7 +181,7 @@ def _table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> s
 
 
 def _lines(lines: Iterable[LineMonth], words: ReportWords) -> str:
-    pair = f"{words.rtt_p95} {words.promised_measured}", f"{words.loss} {words.promised_measured}"
+    pair = f"{words.rtt_p95}|{words.promised_measured}", f"{words.loss}|{words.promised_measured}"
     head = [
         (words.line, False), (words.promise, True), (words.availability, True), (words.down, True),
         (words.degraded, True), (words.excluded, True), (f"{words.unknown}*", True), (pair[0], True), (pair[1], True),
@@ -188,8 +192,8 @@ def _lines(lines: Iterable[LineMonth], words: ReportWords) -> str:
 
 def _line_row(line: LineMonth, words: ReportWords) -> Iterable[str]:
     account, promise, quality = line.account, line.promise, line.quality
-    facts = " ".join(escape(text) for text in (line.carrier, line.circuit) if text)
-    verdict = f"{MARKS[line.verdict]} {escape(words.verdicts[line.verdict])}"
+    facts = " ".join(f'<span class="whole">{escape(text)}</span>' for text in (line.carrier, line.circuit) if text)
+    verdict = f'<span class="whole">{MARKS[line.verdict]} {escape(words.verdicts[line.verdict])}</span>'
     share = account.availability
     down = words.down_value % {"count": line.repairs.count, "total": clock(account.bad_ms)}
     return (
@@ -319,6 +323,7 @@ thead th { font-size: 8.5pt; border-bottom: 1px solid #000; vertical-align: bott
 tr { break-inside: avoid; }
 .num { text-align: right; white-space: nowrap; }
 thead .num { white-space: normal; }
+.whole { white-space: nowrap; }
 svg { break-inside: avoid; margin: 1mm 0; }
 .signs { display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 8mm; margin-top: 6mm; break-inside: avoid; }
 .sig { display: flex; align-items: flex-end; white-space: nowrap; }
@@ -327,7 +332,9 @@ svg { break-inside: avoid; margin: 1mm 0; }
 @page { size: A4; margin: 14mm 15mm 12mm; }
 @media print {
   html { background: #fff; }
-  .sheet { width: auto; min-height: 0; margin: 0; padding: 0; overflow: visible;
+  th, td { padding: 1px 4px; }
+  .signs { margin-top: 2mm; }
+  .sheet { width: auto; min-height: 0; margin: 0; padding: 0; gap: 2.8mm; overflow: visible;
            print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -11,6 +11,14 @@ ROOT = Path(__file__).parent
 FIRST = (ROOT / "system", ROOT / "e2e")
 
 
+# Whole outages against the clock: they have the machine for themselves.
+ALONE = ROOT / "lab"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; within that, and after it, the order stays as it was drawn."""
+    """Mark what runs alone; begin with what takes longest, and leave the order as it was drawn beyond that."""
+    for item in items:
+        if ALONE in item.path.parents:
+            item.add_marker(pytest.mark.alone)
     items.sort(key=lambda item: not any(folder in item.path.parents for folder in FIRST))

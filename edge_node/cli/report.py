@@ -42,9 +42,13 @@ def report_group() -> None:
 @report_group.command("sla")
 @click.option("--month", required=True, help="Such as 2026-10; the current month is reported as far as it has come.")
 @click.option("--line", "names", multiple=True, help="Only this line (repeatable): one report per carrier.")
-@click.option("--format", "form", type=click.Choice(list(Format)), default=Format.HTML, show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice([form.value for form in Format]), default=Format.HTML.value, show_default=True
+)
 @click.option("--to", type=click.Path(path_type=Path), help="A file, replaced if it is there; else standard output.")
-@click.option("--language", type=click.Choice(list(Language)), help="Of the page; that of the clinic by default.")
+@click.option(
+    "--language", type=click.Choice([one.value for one in Language]), help="Of the page; that of the clinic by default."
+)
 @where_options
 @click.pass_obj
 def report_sla(

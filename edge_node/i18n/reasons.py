@@ -21,7 +21,7 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     # Why a line has its verdict; also said as the cause within another sentence, then without figures.
     "not-heard": (text("nothing is known of it yet"),),
     "answers": (text("a target answers"),),
-    "link-up": (text("carrier, address and route are there; it has no target to ask"),),
+    "link-only": (text("carrier, address and route are there; it has no target to ask"),),
     "clean": (text("good for %(for_s)s"), text("good")),
     "returning": (text("it answers again and has yet to prove itself"),),
     "loss": (text("%(loss)s of the probes lost, limit %(limit)s"), text("too many probes lost")),

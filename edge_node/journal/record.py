@@ -30,7 +30,7 @@ DAY_MS = 24 * HOUR_MS
 # Of one turn: catching up after a day without a monitor must not keep others waiting.
 BATCH_SAMPLES = 40_000
 # That somebody was there is written this often while nothing else is; a reader allows for it.
-HEARD_EVERY_MS = 30_000
+HEARD_EVERY_MS = 60_000
 # A clock that was set wrong for a while must not delete a year: at most one day's rows an hour.
 PRUNE_EVERY_S = 3600.0
 # Blind time shorter than this is a tick that came late.
@@ -270,7 +270,7 @@ def record_rows(conn: Connection, rows: Iterable[Row]) -> None:
             conn.execute("INSERT INTO series (line, target) VALUES (?, ?) ON CONFLICT DO NOTHING", key)
             series[key] = conn.execute("SELECT id FROM series WHERE line = ? AND target = ?", key).fetchone()[0]
         times = row.times_us or (None,) * 5
-        values = (series[key], row.start_ms, row.count, row.lost, row.lost_out, row.lost_back, *times, row.jitter_us)
+        values = (row.start_ms, series[key], row.count, row.lost, row.lost_out, row.lost_back, *times, row.jitter_us)
         if row.step_ms == MINUTE_MS:
             conn.execute("INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         else:
@@ -280,13 +280,10 @@ def record_rows(conn: Connection, rows: Iterable[Row]) -> None:
 
 def forget_old(conn: Connection, now_ms: int) -> None:
     """Minutes and hours beyond 400 days go, at most a day of them at a time; transitions stay for ever."""
-    for (series,) in conn.execute("SELECT id FROM series").fetchall():
-        for table in ("minute", "hour"):
-            oldest = conn.execute(f"SELECT min(at) FROM {table} WHERE series = ?", (series,)).fetchone()[0]
-            if oldest is not None and oldest < now_ms - KEEP_MS:
-                conn.execute(
-                    f"DELETE FROM {table} WHERE series = ? AND at < ?", (series, min(now_ms - KEEP_MS, oldest + DAY_MS))
-                )
+    for table in ("minute", "hour"):
+        (oldest,) = conn.execute(f"SELECT min(at) FROM {table}").fetchone()
+        if oldest is not None and oldest < now_ms - KEEP_MS:
+            conn.execute(f"DELETE FROM {table} WHERE at < ?", (min(now_ms - KEEP_MS, oldest + DAY_MS),))
 
 
 def _day(at_ms: int) -> str:

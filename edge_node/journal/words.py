@@ -88,6 +88,7 @@ def report_words(language: str, *, local: Local = machine_time) -> ReportWords:
         so_far=say(text("the month so far")),
         about=say(text("%(node)s · %(start)s to %(end)s (%(zone)s) · made %(made)s · from this node's journal")),
         summary=say(text("Summary")),
+        named=say(text("%(line)s (%(carrier)s)")),
         met=say(text("%(line)s kept what was agreed (%(promise)s): %(availability)s available.")),
         missed=say(
             text("%(line)s missed what was agreed (%(promise)s): %(availability)s available, %(short)s too little.")

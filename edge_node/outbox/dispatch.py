@@ -6,12 +6,14 @@ under way is known only here; a sender that dies sends it again under the same k
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_node.base.instruments import Counter
 from edge_node.outbox.lane import Lane
 from edge_node.outbox.model import Message, Outcome, Reason, Result, Settlement, State
+from edge_node.outbox.pace import Pace
 from edge_node.outbox.policy import next_step
 
 # His.db is shared with the staff: one transaction for all outcomes of this time, and the lock left alone between
@@ -58,6 +60,8 @@ class Dispatch:
     def __init__(self, upstreams: Iterable[str], *, attempts: Counter) -> None:
         self.lanes: Mapping[str, Lane] = {name: Lane(name) for name in upstreams}
         self._attempts = attempts
+        self._pace = Pace()
+        self._turns = deque(self.lanes)
         self.delivered_at: dict[str, int] = {}
         # How many were done with since the queue was last empty.
         self.done = 0
@@ -104,14 +108,23 @@ class Dispatch:
         self._ready[upstream] = list(messages)
 
     def start(self, now: float) -> list[Message]:
-        """What is to be delivered now; from here on it is under way. Never two messages of one key."""
-        started = []
-        for name, lane in self.lanes.items():
-            ready = self._ready[name]
-            for message in ready[: lane.room(now)]:
-                ready.remove(message)
-                lane.begin(message)
-                started.append(message)
+        """What is to be delivered now; from here on it is under way. Never two messages of one key.
+
+        Upstreams take turns, so that one that drains for minutes delays no other.
+        """
+        started: list[Message] = []
+        allowed, resting = self._pace.allows(now), 0
+        while len(started) < allowed and resting < len(self._turns):
+            name = self._turns[0]
+            self._turns.rotate(-1)
+            lane, ready = self.lanes[name], self._ready[name]
+            if not ready or lane.room(now) < 1:
+                resting += 1
+                continue
+            resting = 0
+            lane.begin(ready[0])
+            self._pace.take()
+            started.append(ready.pop(0))
         return started
 
     def ended(self, message: Message, outcome: Outcome, *, now: float, now_ms: int, jitter: float) -> None:
@@ -163,6 +176,8 @@ class Dispatch:
     def wake_at(self, now: float) -> float | None:
         """When something is to be done by itself; None when only a message or an outcome brings more."""
         times = [self.settle_at(), *(lane.next_at(now) for lane in self.lanes.values())]
+        if any(self._ready[name] and lane.room(now) for name, lane in self.lanes.items()):
+            times.append(self._pace.next_at(now))
         return min((time for time in times if time is not None), default=None)
 
     def is_under_way(self) -> bool:

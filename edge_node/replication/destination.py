@@ -161,6 +161,8 @@ class Destination:
                     raise OSError("the upload has ended")
                 if self._bandwidth.is_limited:
                     turn = asyncio.run_coroutine_threadsafe(wait_for_turn(len(chunk)), loop)
+                    if is_over.is_set():
+                        turn.cancel()  # It ended in this very moment, and cancelled the turn before.
                     turn.result()
                 write(chunk)
 

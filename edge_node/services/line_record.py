@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_node.base.clock import Clock, boot_id, utc_text
-from edge_node.base.files import append_line
+from edge_node.base.files import append_line, atomic_write
 from edge_node.base.instruments import Counter, Histogram
 from edge_node.base.logs import Repeated, event
 from failover.core.model import LinkState, Mode, Reason, Verdict, args_of
@@ -28,6 +28,8 @@ from failover.watcher import Judged, Move
 FLUSH_EVERY_S = 10.0
 # Of what waits for a disk that takes nothing: some minutes of samples, and every transition that is worth reading.
 MOST_ENTRIES, MOST_TRANSITIONS = 50_000, 1_000
+# Some thirty thousand transitions: more than a year of any line that is worth its price.
+LARGEST_BYTES = 8 * 1024 * 1024
 _TAIL_BYTES = 64 * 1024
 _LEVELS: Final[Mapping[Verdict, str]] = {Verdict.DOWN: "warning", Verdict.DEGRADED: "warning"}
 _RTT_BOUNDS = (
@@ -115,7 +117,10 @@ class LineRecord:
 
     def problems(self) -> list[dict[str, Any]]:
         """What cannot be written now."""
-        return [{"code": f"{what}-not-written", "args": {"why": why}} for what, why in sorted(self._said.items())]
+        said = dict(self._said)
+        if len(self._entries) == MOST_ENTRIES:
+            said.setdefault("traces", "the disk does not answer")
+        return [{"code": f"{what}-not-written", "args": {"why": why}} for what, why in sorted(said.items())]
 
     # ---- the writing thread
 
@@ -174,10 +179,13 @@ class LineRecord:
 
 
 class Journal:
-    """An append-only file of numbered JSON lines: numbers go on after a restart, a torn end is cut off first."""
+    """An append-only file of numbered JSON lines: numbers go on after a restart, a torn end is cut off first.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Above `largest_bytes` its older half goes; a reader that follows it knows by the numbers where it was.
+    """
+
+    def __init__(self, path: Path, *, largest_bytes: int = LARGEST_BYTES) -> None:
+        self._path, self._largest_bytes = path, largest_bytes
         self._seq: int | None = None
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -185,6 +193,7 @@ class Journal:
         if self._seq is None:
             self._path.parent.mkdir(mode=0o2750, parents=True, exist_ok=True)
             self._seq = last_seq(self._path)
+        shorten(self._path, self._largest_bytes)
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         with os.fdopen(handle, "ab") as file:
             before = os.fstat(handle).st_size
@@ -195,6 +204,16 @@ class Journal:
                     os.ftruncate(handle, before)
                 raise
         self._seq += 1
+
+
+def shorten(path: Path, largest_bytes: int) -> None:
+    """Keep the newer half of a file of lines that has grown too large. Raises OSError."""
+    if not path.exists() or path.stat().st_size <= largest_bytes:
+        return
+    with path.open("rb") as file:
+        file.seek(path.stat().st_size - largest_bytes // 2)
+        file.readline()  # the rest of the line that is cut
+        atomic_write(path, file.read())
 
 
 def last_seq(path: Path) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ STATUS_EVERY_S = 1.0
 SCAN_EVERY_S, SCAN_BESIDE_NOTICES_S = 5.0, 15.0
 # At the stop, what was captured last gets this long to reach the destinations that answer.
 LAST_SHIPMENT_S = 1.0
+# The services that write his.db: a kill of either may leave frames that SQLite forgets.
+WRITERS = ("his", "outbox")
 # Litestream is asked for a last capture while it certainly lives: told to end in its first second, it makes none.
 LAST_CAPTURE_S = 1.0
 
@@ -130,9 +133,10 @@ class _Service:
         self._notices: Notices | None = None
         self._is_ready = False
         self._run_dir = node.run_dir
-        # Which kill of the HIS Litestream has begun anew for; beside its metadata, since it speaks of them.
+        # Which kills Litestream has begun anew for, by writer; beside its metadata, since it speaks of them.
         self._anew_path = epochs.meta_path(node.state_dir, number, FIRST_DATABASE).with_name("his-begun-anew")
-        self._anew_for: int | None = None
+        self._anew_for: dict[str, int] = {}
+        self._anew_done = anew.read_done(self._anew_path)
 
     async def run(self) -> None:
         stop, asked = asyncio.Event(), asyncio.Event()
@@ -205,7 +209,7 @@ class _Service:
     async def _report(self) -> None:
         watchdog_s = watchdog_interval_s()
         while True:
-            self._heed_a_killed_his()
+            self._heed_a_killed_writer()
             self._write(stopped=False)
             if not self._is_ready and self._supervisor.state is LitestreamState.RUNNING:
                 self._is_ready = True
@@ -214,23 +218,19 @@ class _Service:
                 notify("WATCHDOG=1")
             await asyncio.sleep(STATUS_EVERY_S if self._is_ready else STATUS_EVERY_S / 10)
 
-    def _heed_a_killed_his(self) -> None:
-        """Where the HIS says that it follows one that was killed, Litestream must not go on from where it was."""
-        file, database = read_status(self._run_dir, FIRST_DATABASE), self._databases[NAMES.index(FIRST_DATABASE)]
-        if self._anew_for is not None and not self._supervisor.is_beginning_anew(database):
+    def _heed_a_killed_writer(self) -> None:
+        """Where a writer says that it follows one that was killed, Litestream must not go on from where it was."""
+        database = self._databases[NAMES.index(FIRST_DATABASE)]
+        if self._anew_for and not self._supervisor.is_beginning_anew(database):
             with contextlib.suppress(OSError):
-                atomic_write(self._anew_path, str(self._anew_for).encode())
-                self._anew_for = None
-        at = file.state.get("began_after_kill_at") if file else None
-        if anew.is_due(at, begun_for=self._anew_for, done_for=self._anew_done(), now_ms=self._clock.wall_ms()):
-            self._anew_for = at
+                self._anew_done = {**self._anew_done, **self._anew_for}
+                atomic_write(self._anew_path, json.dumps(self._anew_done).encode())
+                self._anew_for = {}
+        files = {writer: read_status(self._run_dir, writer) for writer in WRITERS}
+        said = {writer: file.state.get("began_after_kill_at") for writer, file in files.items() if file}
+        if due := anew.due(said, begun_for=self._anew_for, done_for=self._anew_done, now_ms=self._clock.wall_ms()):
+            self._anew_for = {**self._anew_for, **due}
             self._supervisor.begin_anew(database)
-
-    def _anew_done(self) -> int:
-        try:
-            return int(self._anew_path.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return 0
 
     def _write(self, *, stopped: bool) -> None:
         self._status.write(self._state(), stopped=stopped)

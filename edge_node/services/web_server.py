@@ -127,7 +127,7 @@ def listening(endpoint: Endpoint, *, setting: str) -> Iterator[list[socket.socke
             sockets.append(stack.enter_context(made))
         for each in sockets:
             # Accepted connections inherit it. Head and body of an answer are sent one after the other; without it the
-            # second waits for the browser's delayed acknowledgement of the first (measured: 44 ms for the smallest answer, else 5).
+            # second waits for the browser's delayed acknowledgement of the first (measured: 44 ms instead of 5).
             if each.family in (socket.AF_INET, socket.AF_INET6):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield sockets

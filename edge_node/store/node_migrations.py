@@ -60,19 +60,20 @@ CREATE TABLE series (
 ) STRICT;
 
 -- What became of the samples of a minute and of an hour; times in microseconds, NULL where nothing was answered. Not
--- one sample is kept. `lost_out` and `lost_back`: losses of which the direction is known.
+-- one sample is kept. `lost_out` and `lost_back`: losses of which the direction is known. By time first, so that a turn
+-- of the recorder changes one page and not one for each series: what it changes is shipped over the lines.
 CREATE TABLE minute (
-    series INTEGER NOT NULL REFERENCES series(id), at INTEGER NOT NULL,
+    at INTEGER NOT NULL, series INTEGER NOT NULL REFERENCES series(id),
     count INTEGER NOT NULL, lost INTEGER NOT NULL, lost_out INTEGER NOT NULL, lost_back INTEGER NOT NULL,
     min_us INTEGER, p5_us INTEGER, p50_us INTEGER, p95_us INTEGER, max_us INTEGER, jitter_us INTEGER,
-    PRIMARY KEY (series, at)
+    PRIMARY KEY (at, series)
 ) STRICT, WITHOUT ROWID;
 -- `spread`: how many answers took how long, so that the quantiles of a month can be told to one part in a hundred.
 CREATE TABLE hour (
-    series INTEGER NOT NULL REFERENCES series(id), at INTEGER NOT NULL,
+    at INTEGER NOT NULL, series INTEGER NOT NULL REFERENCES series(id),
     count INTEGER NOT NULL, lost INTEGER NOT NULL, lost_out INTEGER NOT NULL, lost_back INTEGER NOT NULL,
     min_us INTEGER, p5_us INTEGER, p50_us INTEGER, p95_us INTEGER, max_us INTEGER, jitter_us INTEGER,
-    spread BLOB NOT NULL, PRIMARY KEY (series, at)
+    spread BLOB NOT NULL, PRIMARY KEY (at, series)
 ) STRICT, WITHOUT ROWID;
 
 -- How far the traces have been read: everything before `closed_until` stands above, and reading begins anew at this

@@ -251,7 +251,7 @@ def _revive(health: LineHealth, known: Evidence, now: float) -> LineHealth:
         reason = Reason(Code.ANSWERS)
     else:
         is_alive = known.link.carrier is True
-        reason = Reason(Code.LINK_UP)
+        reason = Reason(Code.LINK_ONLY)
     if not is_alive:
         return health
     is_new = health.verdict is Verdict.UNKNOWN
@@ -292,7 +292,7 @@ def _weigh(health: LineHealth, known: Evidence, heard: _Heard, now: float, detec
 
 def _weigh_link(health: LineHealth, now: float, detect: Detect) -> LineHealth:
     if health.verdict is Verdict.DEGRADED and now - health.since >= detect.clean_s:
-        return replace(health, verdict=Verdict.UP, since=now, reason=Reason(Code.LINK_UP))
+        return replace(health, verdict=Verdict.UP, since=now, reason=Reason(Code.LINK_ONLY))
     return health
 
 

@@ -29,7 +29,7 @@ class Code(StrEnum):
     # Why a line has its verdict.
     NOT_HEARD = "not-heard"
     ANSWERS = "answers"
-    LINK_UP = "link-up"
+    LINK_ONLY = "link-only"
     CLEAN = "clean"
     RETURNING = "returning"
     LOSS = "loss"
@@ -131,7 +131,7 @@ def _wait(sentence: str, *args: str) -> Spec:
 REASONS: Final[Mapping[Code, Spec]] = {
     Code.NOT_HEARD: _verdict("nothing is known of it yet"),
     Code.ANSWERS: _verdict("a target answers"),
-    Code.LINK_UP: _verdict("carrier, address and route are there; it has no target to ask"),
+    Code.LINK_ONLY: _verdict("carrier, address and route are there; it has no target to ask"),
     Code.CLEAN: _verdict("good for {for_s:.0f} s", "for_s"),
     Code.RETURNING: _verdict("it answers again and has yet to prove itself"),
     Code.LOSS: _verdict("{loss:.0%} of the probes lost, limit {limit:.0%}", "loss", "limit"),

@@ -291,7 +291,7 @@ def test_rollups_go_after_400_days_and_never_all_at_once(conn: Connection, watch
     with transaction(conn):
         old = watcher.clock.wall_ms() - KEEP_MS
         for age_days in (1, 2, 3, 4):
-            conn.execute("INSERT INTO minute SELECT series, ?, count, lost, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL "
+            conn.execute("INSERT INTO minute SELECT ?, series, count, lost, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL "
                          "FROM minute GROUP BY series", (old - age_days * DAY,))  # fmt: skip
 
     def ages() -> int:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -265,85 +264,6 @@ def test_a_login_page_is_not_a_store(rclone: S3Server, question: str) -> None:
     )
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def test_many_puts_that_hang_leave_nothing_behind(tmp_path: Path) -> None:
-    paths = [write_ltx(tmp_path / "replica", 0, n, n) for n in range(2, 42)]
-
-    async def use(cloud: Destination) -> tuple[int, int, list[str]]:
-        await cloud.send("h/0000/first.ltx", write_ltx(tmp_path / "replica", 0, 1, 1))
-        threads, before = threading.active_count(), open_files()
-        server.freeze()
-        sending = [cloud.send(f"h/0000/{path.name}", path, Lane.HISTORY) for path in paths[:32]]
-        results = await asyncio.gather(*sending, return_exceptions=True)
-        assert all(isinstance(result, DestinationFailed) for result in results)
-        assert threading.active_count() == threads
-        server.thaw()
-        await cloud.open(known=True)
-        await asyncio.gather(*(cloud.send(f"h/0000/{path.name}", path, Lane.HISTORY) for path in paths))
-        await cloud.open(known=True)
-        return before, open_files(), [item.key for item in await cloud.list("h")]
-
-    with s3_server(tmp_path / "rclone", "rclone") as server:
-        before, after, keys = opened(server.access(), use)
-    assert after <= before + 4
-    assert len(keys) == 41
-
-
-def test_a_bandwidth_is_kept_and_the_frontier_goes_first(rclone: S3Server, tmp_path: Path) -> None:
-    history = [write_ltx(tmp_path / "replica", 1, n, n, content=os.urandom(50_000)) for n in range(1, 21)]
-    newest = write_ltx(tmp_path / "replica", 0, 99, 99, content=os.urandom(10_000))
-
-    async def use(cloud: Destination) -> tuple[float, float]:
-        await cloud.put_new("b/0001/first", b"x")  # Two that make a folder at once: this server answers one with 500.
-        began = time.monotonic()
-        sending = [asyncio.create_task(cloud.send(f"b/0001/{path.name}", path, Lane.HISTORY)) for path in history]
-        await asyncio.sleep(0.3)
-        asked = time.monotonic()
-        await cloud.send("b/0000/newest.ltx", newest, Lane.FRONTIER)
-        waited_s = time.monotonic() - asked
-        await asyncio.gather(*sending)
-        return waited_s, time.monotonic() - began
-
-    waited_s, took_s = opened(rclone.access(), use, bandwidth_bits=2_000_000)
-    assert waited_s < 0.5
-    # 1 MB at 250 kB/s, of which the first second's was saved up.
-    assert 2.5 < took_s < 6
-
-
-def test_a_large_object_keeps_to_the_bandwidth(rclone: S3Server, tmp_path: Path) -> None:
-    path = write_ltx(tmp_path / "replica", 9, 1, 5, content=os.urandom(5_000_000))
-
-    async def use(cloud: Destination) -> float:
-        began = time.monotonic()
-        assert (await cloud.send("large/0009/x.ltx", path, Lane.SNAPSHOT)).created
-        return time.monotonic() - began
-
-    # 5 MB at 1 MB/s; what a second's silence saved up goes at once, and the last piece is not waited for.
-    assert 2.5 < opened(rclone.access(), use, bandwidth_bits=8_000_000) < 8
-
-
-def test_a_large_upload_that_is_given_up_leaves_no_thread_and_no_object(rclone: S3Server, tmp_path: Path) -> None:
-    path = write_ltx(tmp_path / "replica", 9, 1, 5, content=os.urandom(20_000_000))
-
-    async def use(cloud: Destination) -> list[str]:
-        threads = threading.active_count()
-        sending = asyncio.create_task(cloud.send("given-up/0009/x.ltx", path, Lane.SNAPSHOT))
-        async with asyncio.timeout(10):
-            while threading.active_count() == threads:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.5)  # it is waiting for its turn, a megabyte at 50 kB/s
-            sending.cancel()
-            await asyncio.wait({sending})
-            while threading.active_count() > threads:
-                await asyncio.sleep(0.01)
-        return [item.key for item in await cloud.list("given-up")]
-
-    assert opened(rclone.access(), use, bandwidth_bits=400_000) == []
-
-
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:{port}/", "http://localhost:{port}"])
 def test_other_ways_to_write_an_endpoint(rclone: S3Server, endpoint: str) -> None:
     opened(replace(rclone.access(), endpoint=endpoint.format(port=rclone.port)), ask)
@@ -387,38 +307,3 @@ def test_by_address_the_certificate_is_that_of_the_name(tmp_path: Path, monkeypa
         opened(access, ask)
         other = failed(replace(access, endpoint=f"https://other.invalid:{server.port}"), ask)
     assert unknown.context == other.context == "its certificate is not trusted, or is another's"
-
-
-ENDS_AT_ONCE = """
-import asyncio, sys
-from pathlib import Path
-from edge_node.replication.destination import Destination
-from edge_node.replication.s3_access import S3Access
-from edge_node.replication.sealing import Sealer
-
-async def run():
-    access = S3Access(endpoint=sys.argv[1], credential=Path(sys.argv[2]))
-    cloud = Destination("cloud", "s3://clinic-copies/edge", Sealer(()), s3=access)
-    await cloud.open(known=True)
-    asked = [asyncio.create_task(cloud.list("claims")) for _ in range(8)]
-    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-    for task in asked:
-        task.cancel()
-    await asyncio.gather(*asked, return_exceptions=True)
-    await cloud.close()
-
-asyncio.run(run())
-"""
-
-
-def test_a_process_that_ends_while_answers_arrive_ends_well(rclone: S3Server) -> None:
-    """Without a last wait five of sixty aborted: the client's threads still held what belongs to the interpreter."""
-    access = rclone.access()
-    for _ in range(6):
-        done = subprocess.run(
-            (sys.executable, "-c", ENDS_AT_ONCE, rclone.endpoint, str(access.credential)),
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        assert (done.returncode, done.stderr) == (0, "")

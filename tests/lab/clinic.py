@@ -95,6 +95,13 @@ class LabNode:
         sign = "litestream replicate" if part == "litestream" else f"edge_node run {part} "
         return next((pid for pid, command in self.pids().items() if sign in command), None)
 
+    def cpu_s(self, part: str) -> float:
+        """How many seconds of the processor this service has used since it started. It must run."""
+        pid = self.pid_of(part)
+        assert pid is not None, f"{part} does not run"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def command(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
         """One `edge-node` command in the clinic, as an operator runs it there."""
         return self.lab.clinic.run(*self._argv(*arguments), check=False, timeout_s=timeout_s)

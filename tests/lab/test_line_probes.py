@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from failover.netlink.links import Hints
 from failover.probes.icmp import IcmpProbe
 from failover.probes.opening import boot_time
 from failover.probes.outcome import Outcome
@@ -98,6 +100,21 @@ def by_mark_alone(mark: int) -> bool:
         sock.connect((TARGET, 0))
         sock.send(b"\x08\x00\x00\x00\x00\x00\x00\x01" + bytes(16))
         return sock.recv(64)[0] == 0
+
+
+def test_hints_that_were_too_many_are_one_hint(lab: Laboratory) -> None:
+    hints = lab.clinic.within(lambda: Hints(buffer_bytes=2048))
+    try:
+        lab.clinic.configure("".join(f"route add 10.201.{n}.0/24 via {TELECOM.gateway}\n" for n in range(200)))
+        hints.drain()
+        assert hints.overruns >= 1
+        heard = hints.overruns
+        lab.clinic.configure(f"route add 10.202.0.0/16 via {TELECOM.gateway}\n")
+        assert select.select([hints], [], [], 2)[0], "and it hears what comes afterwards"
+        hints.drain()
+        assert hints.overruns == heard
+    finally:
+        hints.close()
 
 
 def test_a_cut_line_a_refused_question_and_a_vanished_interface(lab: Laboratory) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import statistics
 import sys
@@ -12,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_node.base.clock import SystemClock
+from edge_node.orders import LineOrderKind, new_order, place
 from failover import trace
 from failover.probes.outcome import Sample
 from tests.lab.topology import ROOT, TARGETS, TELECOM, Laboratory
@@ -238,21 +238,17 @@ def test_detection_twenty_times(lab: Laboratory, tmp_path: Path) -> None:
             gaps.append(stream.gap_s())
             news.close()
             lab.fault("telecom", "heal")
-            order_release(watcher)
+            back_to_telecom(watcher)
     for name, values in (("black hole to route", took), ("gap of the stream", gaps)):
         cuts = statistics.quantiles(values, n=20)
         print(f"{name}: p50 {statistics.median(values):.3f} p95 {cuts[-1]:.3f} max {max(values):.3f} s")
     assert statistics.quantiles(took, n=20)[-1] <= 1.2
 
 
-def order_release(watcher: WatchedLines) -> None:
-    """Back to telecom at once, by a pin that runs out soon."""
-    from edge_node.base.clock import SystemClock
-    from edge_node.orders import LineOrderKind, new_order, place
-
-    now_ms = SystemClock().wall_ms()
+def back_to_telecom(watcher: WatchedLines) -> None:
+    """At once, by a pin that runs out soon."""
     watcher.until_up("telecom", within_s=30)
+    now_ms = SystemClock().wall_ms()
     order = new_order(LineOrderKind.PIN, "telecom", now_ms=now_ms, for_s=4, by="test", why="the next run")
     place(watcher.home, order, lines=["telecom", "unicom"], now_ms=now_ms)
     until(lambda: watcher.active() == "telecom", within_s=20)
-    assert json.dumps(watcher.state) and os.getpid()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.clinic import LabNode
 from tests.lab.load import Load, Request, quantile, staff_at_work
 from tests.lab.proofs import nothing_answered_is_lost, told_exactly_once_in_order
 from tests.lab.whole import has_caught_up, is_empty, is_well, took_s, whole_path
@@ -20,8 +21,9 @@ from tests.support.waiting import until
 SETTLES_WITHIN_S = 20.0
 FAILS_OVER_WITHIN_S, OFFLINE_WITHIN_S, RECOVERS_WITHIN_S = 1.5, 5.0, 30.0
 # Of the p99 offline to that before. In the short form a p99 is the third worst of a phase, which says more about what
-# else the machine does: there the median is judged, and the worst.
-P99_RATIO, SHORT_P50_RATIO, SHORT_WORST_S = 1.5, 3.0, 5.0
+# else the machine does: there the median is judged, and the worst. A median below the floor is no wait for the network,
+# whatever else the machine began to do meanwhile: the shortest deadline towards the cloud is a second.
+P99_RATIO, SHORT_P50_RATIO, SHORT_P50_FLOOR_S, SHORT_WORST_S = 1.5, 3.0, 0.25, 5.0
 RUNS = 3
 # Fewer do not make a p99.
 ENOUGH_REQUESTS, SHORT_REQUESTS = 2_000, 250
@@ -37,6 +39,9 @@ class Seen:
     left_offline_s: float
     before: list[Request]
     offline: list[Request]
+    # What a request costs the HIS, which does not depend on who else wants the processor.
+    cpu_before_s: float
+    cpu_offline_s: float
     messages: int
     duplicates: int
     strayed: int
@@ -51,16 +56,17 @@ class Seen:
             f"failover {self.failed_over_s:.2f} s, offline after {self.offline_s:.2f} s; after the heal all told and "
             f"copied in {self.caught_up_s:.1f} s, offline left in {self.left_offline_s:.1f} s; p99 before "
             f"{p99_ms[0]:.0f} ms ({len(self.before)} requests), offline {p99_ms[1]:.0f} ms ({len(self.offline)}), "
-            f"ratio {self.p99_ratio:.2f}; {self.messages} messages, {self.duplicates} told again, "
+            f"ratio {self.p99_ratio:.2f}; CPU of the HIS for a request {self.cpu_before_s * 1000:.1f} ms, offline "
+            f"{self.cpu_offline_s * 1000:.1f} ms; {self.messages} messages, {self.duplicates} told again, "
             f"{self.strayed} strayed before the watcher had begun"
         )
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_an_outage_that_no_desk_notices(can_build: None, tmp_path: Path) -> None:
     seen = an_outage(tmp_path / "lab", requests=SHORT_REQUESTS)
     print(seen)
-    assert quantile(seen.offline, 0.5) < SHORT_P50_RATIO * quantile(seen.before, 0.5)
+    assert quantile(seen.offline, 0.5) < max(SHORT_P50_FLOOR_S, SHORT_P50_RATIO * quantile(seen.before, 0.5))
     assert quantile(seen.offline, 1.0) < SHORT_WORST_S
 
 
@@ -81,7 +87,7 @@ def an_outage(folder: Path, *, requests: int) -> Seen:
         until(lambda: is_well(whole), within_s=SETTLES_WITHIN_S, every_s=0.1)
         assert node.way_out() == "telecom"
         strayed = lab.strayed()
-        before = a_phase(load, requests)
+        before, cpu_before_s = a_phase(node, load, requests)
 
         lab.fault("telecom", "blackhole")
         failed_over_s = took_s(lambda: node.way_out() == "unicom" and node.mode() == "backup", FAILS_OVER_WITHIN_S)
@@ -90,7 +96,7 @@ def an_outage(folder: Path, *, requests: int) -> Seen:
 
         lab.fault("unicom", "blackhole")
         offline_s = took_s(lambda: node.mode() == "offline", OFFLINE_WITHIN_S)
-        offline = a_phase(load, requests)
+        offline, cpu_offline_s = a_phase(node, load, requests)
         assert node.mode() == "offline"
         assert node.state_of("outbox")["queued"] + node.state_of("outbox")["waiting"] > 0
 
@@ -112,13 +118,16 @@ def an_outage(folder: Path, *, requests: int) -> Seen:
         assert lab.strayed() == strayed, "with the watcher at work, nothing for the cloud takes another way"
         return Seen(
             failed_over_s=failed_over_s, offline_s=offline_s, caught_up_s=caught_up_s, left_offline_s=left_offline_s,
-            before=before, offline=offline, messages=messages, duplicates=whole.receiver.received().duplicates,
+            before=before, offline=offline, cpu_before_s=cpu_before_s, cpu_offline_s=cpu_offline_s,
+            messages=messages, duplicates=whole.receiver.received().duplicates,
             strayed=strayed,
         )  # fmt: skip
 
 
-def a_phase(load: Load, requests: int) -> list[Request]:
-    """The next so many requests of the staff."""
-    since_s = time.monotonic()
+def a_phase(node: LabNode, load: Load, requests: int) -> tuple[list[Request], float]:
+    """The next so many requests of the staff, and how many seconds of the processor each took of the HIS."""
+    since_s, cpu_s = time.monotonic(), node.cpu_s("his")
     until(lambda: len(load.requests(since_s=since_s)) >= requests, within_s=120 + requests / 10, every_s=0.5)
-    return load.requests(since_s=since_s, until_s=time.monotonic())
+    cpu_s = node.cpu_s("his") - cpu_s
+    seen = load.requests(since_s=since_s, until_s=time.monotonic())
+    return seen, cpu_s / len(seen)

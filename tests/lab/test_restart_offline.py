@@ -25,7 +25,7 @@ PAIRS, RATE_PER_S = 4, 20.0
 @pytest.mark.parametrize(
     "offline_s",
     [
-        pytest.param(OFFLINE_S, marks=pytest.mark.timeout(150), id="short"),
+        pytest.param(OFFLINE_S, marks=pytest.mark.timeout(240), id="short"),
         pytest.param(LONG_OFFLINE_S, marks=[pytest.mark.long, pytest.mark.timeout(400)], id="a-minute"),
     ],
 )

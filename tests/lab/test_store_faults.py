@@ -35,7 +35,7 @@ def accept_again(right: StoreKey) -> Callable[[Store], None]:
     return mend
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 def test_a_store_that_is_ill_hurts_nobody_else(can_build: None, tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     with (

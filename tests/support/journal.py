@@ -61,7 +61,7 @@ def dump(conn: Connection) -> dict[str, list[tuple[Any, ...]]]:
     for table in ("transition", "heard", "uncounted", "minute", "hour"):
         rows = [tuple(row) for row in conn.execute(f"SELECT * FROM {table}")]
         if table in ("minute", "hour"):
-            rows = [(*names[row[0]], *row[1:]) for row in rows]
+            rows = [(row[0], *names[row[1]], *row[2:]) for row in rows]
         found[table] = sorted(rows, key=repr)
     return found
 

@@ -5,8 +5,7 @@ with upstream_simulator() as upstream:
     upstream.lose(1)                      # the next one is kept, and its answer lost
     upstream.judge = lambda got: 422 if got.document["version"] == 7 else None
 
-As a process, for measurements: `python -m tests.support.upstream [DELAY_S]`; it prints its port and, at its end, what
-it kept.
+As a process, for measurements: `python -m tests.support.upstream`; it prints its port and, at its end, what it kept.
 """
 
 from __future__ import annotations
@@ -70,6 +69,7 @@ class UpstreamSimulator:
     token: str | None = None
     delay_s: float = 0.0
     port: int = 0
+    connections: int = 0
     under_way: Counter[str] = field(default_factory=Counter)
     most_at_once: int = 0
     overlaps: list[str] = field(default_factory=list)
@@ -110,6 +110,7 @@ class UpstreamSimulator:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept alive."""
         self._writers.add(writer)
+        self.connections += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -210,7 +211,6 @@ def upstream_simulator(*, port: int = 0, tls: ssl.SSLContext | None = None) -> I
 def main() -> None:
     """Serve until standard input ends; then say what was kept."""
     with upstream_simulator() as upstream:
-        upstream.delay_s = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
         print(upstream.port, flush=True)
         sys.stdin.read()
         said = {

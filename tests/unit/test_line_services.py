@@ -79,6 +79,17 @@ def test_no_file_breaks_the_journal(tmp_path_factory: pytest.TempPathFactory, co
     assert json.loads(path.read_bytes().splitlines()[-1])["kind"] == "mode"
 
 
+def test_a_journal_that_grew_too_large_keeps_its_newer_half(tmp_path: Path) -> None:
+    path = tmp_path / "transitions.jsonl"
+    journal = Journal(path, largest_bytes=4_000)
+    for _ in range(200):
+        journal.append({"why": "x" * 50})
+        assert path.stat().st_size <= 4_000 + 100
+    numbers = [json.loads(line)["seq"] for line in path.read_bytes().splitlines()]
+    assert numbers == list(range(numbers[0], 201)) and len(numbers) > 25
+    assert last_seq(path) == 200
+
+
 def move(at: float) -> Move:
     before = State(mode=Mode.ONLINE, line="telecom", routed="telecom")
     after = State(mode=Mode.BACKUP, line="unicom", routed="unicom")

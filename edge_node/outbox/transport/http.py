@@ -140,7 +140,7 @@ def _not_connected(error: httpx.ConnectError) -> Outcome:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            why = getattr(cause, "verify_message", None) or cause.reason or "TLS failed"
+            why = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "TLS failed"
             return Outcome(result=Result.UNTRUSTED, words=str(why))
         cause = cause.__cause__ or cause.__context__
     return Outcome(result=Result.UNREACHABLE, words="no connection")

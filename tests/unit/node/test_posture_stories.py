@@ -263,7 +263,7 @@ ODD = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(service=st.sampled_from(["links", "outbox", "replica"]), data=st.data())
 def test_no_shape_of_a_file_stops_anybody(service: str, data: st.DataObject) -> None:
     """A service of another version, or a slip of a hand: what is not understood is left out, and the rest is judged."""

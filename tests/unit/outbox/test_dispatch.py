@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge_node.base.instruments import Counter
 from edge_node.outbox.dispatch import SETTLE_EVERY_S, SETTLE_ROWS, UNWRITTEN, Dispatch
 from edge_node.outbox.lane import FAILURES, IN_FLIGHT
 from edge_node.outbox.model import Message, Outcome, Result
+from edge_node.outbox.pace import BURST, MESSAGES_PER_S
 from tests.support.messages import AT, a_message
 
 DELIVERED, SILENT, REJECTED = (
@@ -37,7 +40,29 @@ def test_no_more_start_than_may_be_under_way_and_the_rest_follows(dispatch: Disp
     assert [message.seq for message in started] == [*range(1, IN_FLIGHT + 1)]
     assert dispatch.start(0.0) == [] == dispatch.questions(0.0)
     end(dispatch, started[0], DELIVERED)
-    assert [message.seq for message in dispatch.start(0.0)] == [IN_FLIGHT + 1]
+    assert [message.seq for message in dispatch.start(1.0)] == [IN_FLIGHT + 1]
+
+
+def test_a_drain_keeps_to_its_pace_whatever_the_receiver_can(dispatch: Dispatch) -> None:
+    """A receiver next door answers at once, and the pages need the same cores."""
+    dispatch.offer("platform", messages(1000))
+    starts = 0
+    for tick in range(2001):
+        now = tick / 1000
+        for message in dispatch.start(now):
+            starts += 1
+            end(dispatch, message, DELIVERED, now=now)
+        dispatch.written(dispatch.batch(now), now)
+        wake_at = dispatch.wake_at(now)
+        assert wake_at is not None and wake_at <= now + 1 / MESSAGES_PER_S + 1e-9, "nobody forgets the rest"
+    assert starts == pytest.approx(2 * MESSAGES_PER_S + BURST, abs=2)
+
+
+def test_upstreams_take_turns(counter: Counter) -> None:
+    dispatch = Dispatch(["platform", "bureau"], attempts=counter)
+    dispatch.offer("platform", messages(20))
+    dispatch.offer("bureau", [replace(message, upstream="bureau") for message in messages(20, first=50)])
+    assert [message.upstream for message in dispatch.start(0.0)] == ["platform", "bureau"] * (int(BURST) // 2)
 
 
 def test_the_table_is_asked_for_what_is_not_in_hand(dispatch: Dispatch) -> None:
@@ -78,7 +103,7 @@ def test_what_could_not_be_written_is_tried_again_and_not_at_once(dispatch: Disp
 def test_a_transaction_stays_short_and_nothing_begins_while_too_much_is_unwritten(dispatch: Dispatch) -> None:
     for first in range(1, UNWRITTEN, IN_FLIGHT):
         dispatch.offer("platform", messages(IN_FLIGHT, first=first))
-        for message in dispatch.start(0.0):
+        for message in dispatch.start(float(first)):
             end(dispatch, message, DELIVERED)
     assert dispatch.questions(0.0) == []
     batch = dispatch.batch(0.0)

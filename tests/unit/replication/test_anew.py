@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from edge_node.replication.anew import SETTLED_MS, is_due
+from edge_node.replication.anew import SETTLED_MS, due, is_due, read_done
 
 AT = 1_800_000_000_000
 LATER = AT + SETTLED_MS
@@ -28,3 +30,28 @@ LATER = AT + SETTLED_MS
 )
 def test_is_due(said: object, begun_for: int | None, done_for: int, now_ms: int, due: bool) -> None:
     assert is_due(said, begun_for=begun_for, done_for=done_for, now_ms=now_ms) is due
+
+
+def test_each_writer_has_its_own_kills() -> None:
+    said = {"his": AT, "outbox": AT + 1, "monitor": None}
+    assert due(said, begun_for={}, done_for={}, now_ms=LATER + 1) == {"his": AT, "outbox": AT + 1}
+    assert due(said, begun_for={}, done_for={"his": AT}, now_ms=LATER + 1) == {"outbox": AT + 1}
+    assert due(said, begun_for={"outbox": AT + 1}, done_for={"his": AT}, now_ms=LATER + 1) == {}
+    # The outbox was started anew in good order and says nothing of kills: the kill of the HIS is not a new one.
+    assert due({"his": AT, "outbox": None}, begun_for={}, done_for={"his": AT, "outbox": AT + 1}, now_ms=LATER) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "done"),
+    [
+        pytest.param(b'{"his": 5, "outbox": 7}', {"his": 5, "outbox": 7}, id="as-written"),
+        pytest.param(b"5", {"his": 5}, id="as-the-first-version-wrote-it"),
+        pytest.param(b"[]", {}, id="something-else"),
+        pytest.param(b"{", {}, id="torn"),
+    ],
+)
+def test_what_was_done_is_read_back(tmp_path: Path, content: bytes, done: dict[str, int]) -> None:
+    path = tmp_path / "begun"
+    assert read_done(path) == {}
+    path.write_bytes(content)
+    assert read_done(path) == done
