@@ -23,7 +23,9 @@ def run(where: Where, service: str, listen: str | None) -> None:
     """One service in the foreground, as its unit starts it."""
     die_with_parent()
     config = where.load()
-    run_as_owner(config)
+    if service != "links":
+        # The watcher writes nothing below the state folder, and needs the privilege that its caller has.
+        run_as_owner(config)
     if listen is not None:
         config = listening(config, service, listen)
     # The watcher reads its lines again on SIGHUP; the others want a restart.

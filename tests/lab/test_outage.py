@@ -24,6 +24,7 @@ FAILS_OVER_WITHIN_S, OFFLINE_WITHIN_S, RECOVERS_WITHIN_S = 1.5, 5.0, 30.0
 # else the machine does: there the median is judged, and the worst. A median below the floor is no wait for the network,
 # whatever else the machine began to do meanwhile: the shortest deadline towards the cloud is a second.
 P99_RATIO, SHORT_P50_RATIO, SHORT_P50_FLOOR_S, SHORT_WORST_S = 1.5, 3.0, 0.25, 5.0
+CPU_RATIO = 1.5
 RUNS = 3
 # Fewer do not make a p99.
 ENOUGH_REQUESTS, SHORT_REQUESTS = 2_000, 250
@@ -68,6 +69,7 @@ def test_an_outage_that_no_desk_notices(can_build: None, tmp_path: Path) -> None
     print(seen)
     assert quantile(seen.offline, 0.5) < max(SHORT_P50_FLOOR_S, SHORT_P50_RATIO * quantile(seen.before, 0.5))
     assert quantile(seen.offline, 1.0) < SHORT_WORST_S
+    assert seen.cpu_offline_s < CPU_RATIO * seen.cpu_before_s
 
 
 @pytest.mark.long

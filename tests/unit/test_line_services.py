@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_node.base.clock import parse_utc
@@ -70,6 +70,7 @@ def test_numbers_go_on_and_a_torn_end_is_cut_off(tmp_path: Path, content: bytes,
     assert json.loads(path.read_bytes().splitlines()[-1])["seq"] == seq + 1
 
 
+@settings(deadline=None, max_examples=50)  # each example waits for the disk
 @given(st.binary(max_size=200))
 def test_no_file_breaks_the_journal(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("journal") / "transitions.jsonl"

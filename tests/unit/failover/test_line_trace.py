@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover import trace
@@ -55,6 +55,7 @@ def test_a_torn_end_costs_the_last_batch_and_nothing_else(tmp_path: Path) -> Non
     assert [e for e in trace.read(path) if isinstance(e, Sample)] == [sample(0), sample(1), sample(3)]
 
 
+@settings(deadline=None, max_examples=50)  # each example waits for the disk
 @given(st.binary(max_size=300))
 def test_no_file_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("trace") / "2026-01-01.jsonl.gz"
@@ -63,6 +64,7 @@ def test_no_file_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, con
     assert trace.mend(path) == len(content)
 
 
+@settings(deadline=None, max_examples=50)  # each example waits for the disk
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), st.lists, max_leaves=8))
 def test_no_line_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
     import gzip

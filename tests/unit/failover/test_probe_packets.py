@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover.probes.icmp import Stamp, checksum, echo_request, reply_sequence, round_trip_s, without_ip_header
@@ -36,6 +36,7 @@ def test_only_an_answer_to_our_question_counts(packet: bytes, sequence: int | No
     assert reply_sequence(packet, NONCE) == sequence
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_no_packet_breaks_the_reader(packet: bytes) -> None:
     assert reply_sequence(without_ip_header(packet), NONCE) is None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failover.core.plan import (
@@ -170,6 +170,7 @@ decisions = st.builds(
 )
 
 
+@settings(deadline=None)  # a loaded machine is no mistake of the plan
 @given(wanted=decisions, before=decisions, torn=st.sets(st.integers(0, 40)))
 def test_stopped_after_any_step_and_resumed(wanted: Routing, before: Routing, torn: set[int]) -> None:
     """From whatever an earlier decision and somebody's deletions left, every prefix of the plan leads to the end."""
