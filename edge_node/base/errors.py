@@ -9,7 +9,8 @@ EdgeError                      code, message, context, hint
 │                              replica-unsound, restore-failed, object-unsound, identity-missing,
 │                              identity-unreadable, epoch-unreadable
 ├── OutboxError                message-unknown, message-not-dead, no-transaction
-└── ServiceError               already-running, privilege-missing, orders-unreadable, orders-unwritable, links-unheard
+└── ServiceError               already-running, privilege-missing, orders-unreadable, orders-unwritable, links-unheard,
+                               units-missing, address-missing
 
 A code is kebab-case, unique, documented in README.md beside this file's package, and never changes.
 Errors are returned upward or handled; only the command line and the service roots print them.
