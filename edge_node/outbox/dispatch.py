@@ -18,7 +18,7 @@ from edge_node.outbox.policy import next_step
 
 # His.db is shared with the staff: one transaction for all outcomes of this time, and the lock left alone between
 # (measured before: a commit per message made a desk's write fail after ten seconds).
-SETTLE_EVERY_S = 0.25
+SETTLE_EVERY_S = 0.1
 # So much in one transaction, so that it stays short.
 SETTLE_ROWS = 100
 # More outcomes than this that cannot be written: nothing new is begun, since it would all be sent again.

@@ -72,6 +72,7 @@ class Sender:
         self._is_new = True
         self._counts_are_old = True
         self.last_counts: Mapping[str, Counts] = {}
+        self._done_then = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._settling: asyncio.Task[None] | None = None
@@ -120,19 +121,23 @@ class Sender:
         self._close()
 
     def counts(self) -> Mapping[str, Counts]:
-        """How many messages stand where, by upstream; read anew when somebody wrote. Raises StoreError."""
-        if self._counts_are_old:
+        """How many messages stand where, by upstream; read anew when somebody wrote. Raises StoreError.
+
+        Not while outcomes are being written: the table would be ahead of what the dispatch counts as done.
+        """
+        if self._counts_are_old and not self._is_settling():
             with store_errors(self._path):
                 self.last_counts = queue.counts(self._reader)
             self._counts_are_old = False
             if not _left(self.last_counts) and not self.dispatch.is_under_way():
                 self.dispatch.done = 0
+            self._done_then = self.dispatch.done
         return self.last_counts
 
     def since_outage(self) -> int:
         """How many had to be sent since the queue was last empty, by the counts that were read last."""
         left = _left(self.last_counts)
-        return self.dispatch.done + left if left else 0
+        return self._done_then + left if left else 0
 
     def _look(self) -> None:
         """Has anybody written, and what does the watcher say?"""
@@ -180,11 +185,14 @@ class Sender:
 
     def _settle(self) -> None:
         """Write what is due beside the deliveries, which go on: the staff's transaction may come first."""
-        if self._settling is not None and not self._settling.done():
+        if self._is_settling():
             return
         if batch := self.dispatch.batch(self._clock.boottime()):
             self._settling = asyncio.create_task(self._settle_batch(batch))
             self._settling.add_done_callback(self._is_over)
+
+    def _is_settling(self) -> bool:
+        return self._settling is not None and not self._settling.done()
 
     async def _settle_batch(self, batch: Sequence[Settlement]) -> None:
         error = await asyncio.to_thread(self._write, batch)
@@ -217,8 +225,7 @@ class Sender:
     async def _rest(self) -> None:
         """Until the next look, an outcome, or what is due by itself."""
         now = self._clock.boottime()
-        is_settling = self._settling is not None and not self._settling.done()
-        due_at = None if is_settling else self.dispatch.wake_at(now)
+        due_at = None if self._is_settling() else self.dispatch.wake_at(now)
         wake_at = min(self._looked_at + LOOK_EVERY_S, due_at or float("inf"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, wake_at - now)):

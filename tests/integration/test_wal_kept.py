@@ -62,7 +62,8 @@ def writing(database: ReplicatedDb) -> Iterator[Writer]:
 
 def put(seq: int, size_bytes: int = 100) -> Callable[[Connection], object]:
     return lambda conn: conn.execute(
-        "INSERT INTO transition VALUES (?, 0, 'line', 'telecom', 'up', 'down', hex(randomblob(?)), '{}')",
+        "INSERT INTO transition (era, seq, at, boottime, boot_id, kind, subject, from_state, to_state, reason) "
+        "VALUES (1, ?, 0, 0.0, '', 'line', 'telecom', 'up', 'down', hex(randomblob(?)))",
         (seq, size_bytes // 2),
     )
 

@@ -157,17 +157,21 @@ def abandoned() -> set[str]:
 
 
 def pids_in(name: str) -> list[int]:
-    """Every process that lives in the namespace of this name; none where it is gone."""
+    """Every process that lives in the namespace of this name, or is about to; none where it is gone."""
     try:
         sought = (NETNS / name).stat()
     except OSError:
         return []
+    # Between opening the namespace and entering it, `ip` lives elsewhere still: were its name deleted now, it would
+    # enter all the same, and live on where nobody finds it.
+    entering = b"\0".join((b"ip", b"netns", b"exec", name.encode(), b""))
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 theirs = (entry / "ns/net").stat()
-                if (theirs.st_dev, theirs.st_ino) == (sought.st_dev, sought.st_ino):
+                lives_there = (theirs.st_dev, theirs.st_ino) == (sought.st_dev, sought.st_ino)
+                if lives_there or (entry / "cmdline").read_bytes().startswith(entering):
                     found.append(int(entry.name))
     return found
 

@@ -102,6 +102,15 @@ def test_a_test_that_fails_leaves_nothing(can_build: None) -> None:
     assert child.returncode == -signal.SIGKILL
 
 
+def test_who_is_just_moving_in_is_not_forgotten(can_build: None) -> None:
+    """A program that is started the moment before the end may not have entered its namespace yet."""
+    children = []
+    for _ in range(10):
+        with laboratory() as built:
+            children += [built.clinic.popen("sleep", "1000"), built.desk.popen("sleep", "1000")]
+    assert all(child.returncode is not None for child in children)
+
+
 def test_a_killed_laboratory_leaves_nothing(can_build: None) -> None:
     with living() as (process, name):
         inhabitants = until(lambda: all_four(name))

@@ -103,6 +103,9 @@ class S3Server:
         """It still accepts connections, and answers nothing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        # Threads on other processors stop a moment later; until then an answer may still come.
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
     def thaw(self) -> None:
         assert self.process is not None
