@@ -23,7 +23,7 @@ from edge_node.config.render import toml
 from tests.lab import certificates
 from tests.lab.cloud import BUCKET, Store
 from tests.lab.receiver import URL as RECEIVER_URL
-from tests.lab.topology import CLOUD_PREFIX, LAN_ADDRESS, LINES, TARGETS, Laboratory
+from tests.lab.topology import CLOUD_PREFIX, LAN_ADDRESS, LINES, TARGETS, TELECOM, Laboratory
 from tests.support.node import STARTS_WITHIN_S, STOPS_WITHIN_S, processes_of
 from tests.support.waiting import until
 
@@ -137,7 +137,11 @@ class LabNode:
 
 
 def found_clinic(lab: Laboratory, folder: Path, store: Store) -> LabNode:
-    """Make a training clinic under `folder`, configured for this laboratory; it does not run yet."""
+    """Make a training clinic under `folder`, configured for this laboratory; it does not run yet.
+
+    As at any clinic the network configuration leads to the cloud by the first line: it holds until the watcher decides.
+    """
+    lab.clinic.configure(f"route replace {CLOUD_PREFIX} via {TELECOM.gateway} dev {TELECOM.name}\n")
     home = folder / "node"
     made = subprocess.run(
         [
