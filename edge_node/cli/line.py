@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +11,7 @@ from edge_node.base.clock import SystemClock, parse_utc
 from edge_node.base.errors import ExitCode, ServiceError, UsageError
 from edge_node.base.files import ServiceStatus, read_status
 from edge_node.base.units import format_duration, parse_duration, spoken_duration
-from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.main import Where, caller, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json, moment, table, talk
 from edge_node.config.schema import Config
 from edge_node.i18n import ENGLISH, reason_text, translate
@@ -21,8 +19,6 @@ from edge_node.orders import LineOrderKind, new_order, place, read_line_orders, 
 from edge_node.status import ServiceState, status_reader
 
 DEFAULT_FOR = "2h"
-# Who gave the order, for the process that runs as the owner of the state folder.
-CALLER_VARIABLE = "EDGE_NODE_CALLER"
 
 
 @click.group("line")
@@ -142,15 +138,14 @@ def _order_command(kind: LineOrderKind, text: str) -> click.Command:
         config = where.load()
         _known(config, line)
         for_s = _duration(for_text)
-        caller = _caller()
         run_as_owner(config)
         clock = SystemClock()
-        order = new_order(kind, line, now_ms=clock.wall_ms(), for_s=for_s, by=caller, why=reason)
+        order = new_order(kind, line, now_ms=clock.wall_ms(), for_s=for_s, by=caller(), why=reason)
         if not dry_run:
             place(config.node.state_dir, order, lines=_names(config), now_ms=order.since_ms)
         told = "would order" if dry_run else "ordered"
         answer(
-            f"{told}: {kind} {line} until {moment(order.as_json()['until'])} ({spoken_duration(for_s)}), by {caller}"
+            f"{told}: {kind} {line} until {moment(order.as_json()['until'])} ({spoken_duration(for_s)}), by {order.by}"
         )
         if not dry_run and not _watcher_is_well(config):
             talk("the watcher of the lines is not running; it will heed the order when it starts")
@@ -222,18 +217,6 @@ def _duration(text: str) -> float:
             hint="a wish without an end belongs into the configuration",
         )
     return for_s
-
-
-def _caller() -> str:
-    """Who calls, also behind sudo and after the change to the owner of the state folder."""
-    name = os.environ.get(CALLER_VARIABLE) or os.environ.get("SUDO_USER")
-    if not name:
-        try:
-            name = getpass.getuser()
-        except (KeyError, OSError):
-            name = f"uid {os.getuid()}"
-    os.environ[CALLER_VARIABLE] = name
-    return name
 
 
 def _links(config: Config) -> ServiceStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib
 import os
 import sys
@@ -78,10 +79,27 @@ def run_as_owner(config: Config) -> None:
         return
     if os.geteuid() != 0 or owner.st_uid == 0:
         return
+    caller()
     os.setgroups([owner.st_gid])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
     os.execv(sys.executable, [sys.executable, "-m", "edge_node", *sys.argv[1:]])
+
+
+# Who gave the command, for the process that then runs as the owner of the state folder.
+CALLER_VARIABLE = "EDGE_NODE_CALLER"
+
+
+def caller() -> str:
+    """Who calls, also behind sudo and after `run_as_owner`; for the record."""
+    name = os.environ.get(CALLER_VARIABLE) or os.environ.get("SUDO_USER")
+    if not name:
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):
+            name = f"uid {os.getuid()}"
+    os.environ[CALLER_VARIABLE] = name
+    return name
 
 
 # Where each command lives. A service draws in its own parts only: with every command imported it takes three times

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,13 @@ import click
 
 from edge_node.base.clock import SystemClock, clock_state, kernel_synchronised, utc_text
 from edge_node.base.errors import UsageError
-from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.his_file import database, reading
+from edge_node.cli.main import Where, caller, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.outbox import queue
 from edge_node.outbox.model import Acted, Message, State
-from edge_node.store.connection import Connection, close_keeping_wal, connect, connect_reader, transaction
-from edge_node.store.databases import DATABASES, db_path
+from edge_node.store.connection import Connection, close_keeping_wal, connect, transaction
 from edge_node.store.failures import store_errors
-from edge_node.store.migrate import check
 
 # What is not done; the others are asked for by name.
 OPEN = (State.QUEUED, State.WAITING, State.DEAD)
@@ -47,7 +43,7 @@ def outbox_group() -> None:
 def outbox_list(where: Where, states: tuple[str, ...], upstream: str | None, limit: int, as_json: bool) -> None:
     """What waits and what is dead, the oldest first; nothing about patients."""
     wanted = [State(state) for state in states] or OPEN
-    with _reading(_database(where)) as conn:
+    with reading(database(where)) as conn:
         found = queue.listed(conn, states=wanted, upstream=upstream, limit=limit + 1)
     shown = found[:limit]
     if as_json:
@@ -70,7 +66,7 @@ def outbox_list(where: Where, states: tuple[str, ...], upstream: str | None, lim
 @click.pass_obj
 def outbox_show(where: Where, message_id: str, body: bool, as_json: bool) -> None:
     """One message: its envelope, its last outcome, and what people did with it."""
-    with _reading(_database(where)) as conn:
+    with reading(database(where)) as conn:
         message = _known(conn, message_id)
         acts = queue.acts(conn, message.seq)
     document = {
@@ -142,9 +138,9 @@ def _move(
             context=None,
             hint="edge-node outbox list --state dead shows the ids",
         )
-    path = _database(where)
+    path = database(where)
     verb = action.removeprefix("message_")
-    with _reading(path) as conn:
+    with reading(path) as conn:
         if every:
             dead = queue.listed(conn, states=[State.DEAD], upstream=upstream, limit=ALL_AT_ONCE)
         else:
@@ -164,7 +160,7 @@ def _write(path: Path, act: Callable[..., Message], action: str, message_ids: li
 
     wall_ms = SystemClock().wall_ms()
     state = clock_state(wall_ms, synchronised=kernel_synchronised(), newest_record_ms=None)
-    by = os.environ.get("SUDO_USER") or getpass.getuser()
+    by = caller()
     who = audit.Who(staff_id=None, station="edge-node outbox", address=by)
     conn = connect(path)
     try:
@@ -175,20 +171,6 @@ def _write(path: Path, act: Callable[..., Message], action: str, message_ids: li
                 audit.record(conn, who, action, f"message:{message_id}", detail, at=wall_ms, clock_state=state)
     finally:
         close_keeping_wal(conn)
-
-
-def _database(where: Where) -> Path:
-    config = where.load()
-    run_as_owner(config)
-    path = db_path(config.node.state_dir, "his")
-    check(path, DATABASES["his"])
-    return path
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
-    with contextlib.closing(connect_reader(path)) as conn, store_errors(path):
-        yield conn
 
 
 def _known(conn: Connection, message_id: str) -> Message:

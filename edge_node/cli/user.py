@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +11,15 @@ import click
 
 from edge_node.base.clock import SystemClock, clock_state, kernel_synchronised
 from edge_node.base.errors import UsageError
-from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.his_file import database, reading
+from edge_node.cli.main import Where, caller, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.his import audit
 from edge_node.his.staff import queries
 from edge_node.his.staff.model import Role, Staff
 from edge_node.his.staff.passwords import first_password, hash_password
-from edge_node.store.connection import Connection, close_keeping_wal, connect, connect_reader, transaction
-from edge_node.store.databases import DATABASES, db_path
+from edge_node.store.connection import Connection, close_keeping_wal, connect, transaction
 from edge_node.store.failures import store_errors
-from edge_node.store.migrate import check
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}")
 
@@ -66,7 +62,7 @@ def add(
     reason: str,
 ) -> None:
     """Add a member of staff; prints the first password, which must be changed at the first sign-in."""
-    path = _database(where)
+    path = database(where)
     code = code.strip().lower()
     if not _CODE.fullmatch(code):
         raise UsageError(
@@ -77,7 +73,7 @@ def add(
         )
     if not name.strip():
         raise UsageError("usage", "a member of staff needs a name", context=None, hint="--name 周敏")
-    with _reading(path) as conn:
+    with reading(path) as conn:
         department_id = _department_id(conn, department)
         if queries.find_by_code(conn, code) is not None:
             raise _taken(code)
@@ -114,8 +110,8 @@ def add(
 @click.pass_obj
 def reset(where: Where, code: str, dry_run: bool, reason: str) -> None:
     """Set a new first password, end all sessions of the person, and lift a lock."""
-    path = _database(where)
-    with _reading(path) as conn:
+    path = database(where)
+    with reading(path) as conn:
         found = _known(conn, code)
     if dry_run:
         talk(f"would set a new first password for {found.code} ({found.name}) and end all sessions")
@@ -140,8 +136,8 @@ def reset(where: Where, code: str, dry_run: bool, reason: str) -> None:
 @click.pass_obj
 def list_users(where: Where, as_json: bool) -> None:
     """All staff, their roles, and who has not yet chosen a password."""
-    path = _database(where)
-    with _reading(path) as conn:
+    path = database(where)
+    with reading(path) as conn:
         people = queries.everybody(conn)
         departments = dict(conn.execute("SELECT id, code FROM department").fetchall())
     if as_json:
@@ -179,26 +175,12 @@ def _as_json(person: Staff, departments: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _database(where: Where) -> Path:
-    config = where.load()
-    run_as_owner(config)
-    path = db_path(config.node.state_dir, "his")
-    check(path, DATABASES["his"])
-    return path
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
-    with contextlib.closing(connect_reader(path)) as conn, store_errors(path):
-        yield conn
-
-
 def _write(path: Path, work: Callable[[Connection, audit.Moment], str], action: str, detail: Mapping[str, Any]) -> None:
     """One transaction beside the HIS's own: the work and its row in the audit log."""
     wall = SystemClock().wall_ms()
     state = clock_state(wall, synchronised=kernel_synchronised(), newest_record_ms=None)
     now = audit.Moment(at=wall, clock_state=state)
-    who = audit.Who(staff_id=None, station="edge-node user", address=os.environ.get("SUDO_USER") or getpass.getuser())
+    who = audit.Who(staff_id=None, station="edge-node user", address=caller())
     conn = connect(path)
     try:
         with store_errors(path), transaction(conn):

@@ -8,7 +8,7 @@ from edge_node.base.instruments import Counter
 from edge_node.outbox.dispatch import SETTLE_EVERY_S, SETTLE_ROWS, UNWRITTEN, Dispatch
 from edge_node.outbox.lane import FAILURES, IN_FLIGHT
 from edge_node.outbox.model import Message, Outcome, Result
-from edge_node.outbox.pace import BURST, MESSAGES_PER_S
+from edge_node.outbox.pace import BURST, MESSAGES_PER_S, STEP
 from tests.support.messages import AT, a_message
 
 DELIVERED, SILENT, REJECTED = (
@@ -54,7 +54,7 @@ def test_a_drain_keeps_to_its_pace_whatever_the_receiver_can(dispatch: Dispatch)
             end(dispatch, message, DELIVERED, now=now)
         dispatch.written(dispatch.batch(now), now)
         wake_at = dispatch.wake_at(now)
-        assert wake_at is not None and wake_at <= now + 1 / MESSAGES_PER_S + 1e-9, "nobody forgets the rest"
+        assert wake_at is not None and wake_at <= now + STEP / MESSAGES_PER_S + 1e-9, "nobody forgets the rest"
     assert starts == pytest.approx(2 * MESSAGES_PER_S + BURST, abs=2)
 
 
