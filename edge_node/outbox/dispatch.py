@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from edge_node.base.instruments import Counter
 from edge_node.outbox.lane import Lane
-from edge_node.outbox.model import Message, Outcome, Reason, Result, Settlement, State
+from edge_node.outbox.model import Message, Outcome, Result, Settlement, State
 from edge_node.outbox.pace import Pace
 from edge_node.outbox.policy import next_step
+from edge_node.status import Reason
 
 # His.db is shared with the staff: one transaction for all outcomes of this time, and the lock left alone between
 # (measured before: a commit per message made a desk's write fail after ten seconds).

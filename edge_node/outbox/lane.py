@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge_node.base.retry import backoff_s
-from edge_node.outbox.model import Message, Outcome, Reason, Result
+from edge_node.outbox.model import Message, Outcome, Result
 from edge_node.outbox.policy import CLASSES, RETRY_AFTER_CAP_S, UNANSWERED, Class
+from edge_node.status import Reason
 
 # Enough to hide the delay of a line (8 at 80 ms are 100 a second), and nothing that a platform would notice.
 IN_FLIGHT = 8

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class State(StrEnum):
@@ -116,17 +115,6 @@ class Acted:
     at: int
     by: str
     why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """Why something is as it is: a code, and what its sentence needs."""
-
-    code: str
-    args: Mapping[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        return {"code": self.code, "args": dict(self.args)}
 
 
 def digest(body: str) -> bytes:

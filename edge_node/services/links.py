@@ -223,8 +223,10 @@ class _Service:
             await asyncio.to_thread(self._status.write, self._state())
             if self._watcher is None:
                 self._pet()
+            # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), STATUS_EVERY_S)
+                async with asyncio.timeout(STATUS_EVERY_S):
+                    await self._changed.wait()
 
     def _state(self) -> dict[str, Any]:
         boottime, wall_ms = self._clock.boottime(), self._clock.wall_ms()

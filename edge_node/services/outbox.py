@@ -21,13 +21,13 @@ from edge_node.base.logs import Repeated, event
 from edge_node.base.systemd import credential_path, notify, watchdog_interval_s
 from edge_node.config.schema import Config, Upstream, UpstreamKind
 from edge_node.outbox.mode import is_offline
-from edge_node.outbox.model import Reason
 from edge_node.outbox.queue import Counts, prove_write
 from edge_node.outbox.sender import Sender
 from edge_node.outbox.transport import Transport
 from edge_node.outbox.transport.http import HttpTransport
 from edge_node.services.alone import alone
 from edge_node.services.own_status import OwnStatus
+from edge_node.status import Reason
 from edge_node.store.connection import DatabaseError, close_keeping_wal, connect, transaction
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.migrate import check

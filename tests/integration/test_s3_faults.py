@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 from edge_node.cli.main import Where
 from edge_node.cli.replica import replica_group
+from edge_node.replication.litestream import ControlSocket
 from tests.support.replicated import Replicated, end, make_replicated, replicating, rows, write_row, writing
 from tests.support.s3 import BUCKET, KEY, S3Server, s3_server, write_key
 from tests.support.waiting import until
@@ -158,7 +159,8 @@ def test_each_fault_is_known_and_healed_and_hurts_nobody_else(
         assert desk.nas_states == {"current"}
         assert max(desk.nas_lag_s) < 2
         desk.stop()
-        time.sleep(0.3)
+        written = ControlSocket(clinic.run_dir / "litestream.sock").sync(clinic.his, timeout_s=10)
+        until(lambda: clinic.local_head() >= written)
         clinic.wait_until_shipped()
         assert end(process) == 0
     print({name: f"known {known:.1f} s, healed {healed:.1f} s" for name, (known, healed) in took.items()})

@@ -14,7 +14,7 @@ from edge_node.base.clock import SystemClock
 from edge_node.orders import LineOrderKind, new_order, place
 from failover import trace
 from failover.probes.outcome import Sample
-from tests.lab.topology import ROOT, TARGETS, TELECOM, Laboratory
+from tests.lab.topology import TARGETS, TELECOM, Laboratory
 from tests.lab.watched import RouteNews, Stream, WatchedLines, watched
 from tests.support.waiting import until
 
@@ -110,10 +110,11 @@ def test_cleanup_leaves_nothing_of_ours(lab: Laboratory, tmp_path: Path) -> None
         watcher.end(signal.SIGTERM)
         routes, rules = watcher.ours()
         assert len(routes.splitlines()) == 7 and len(rules.splitlines()) == 5
-        code = "from failover.netlink import routes; print(*routes.cleanup(), sep='\\n')"
-        environment = {"PYTHONPATH": str(ROOT)}
-        with lab.clinic.popen(sys.executable, "-c", code, stdout=-1, env=environment, cwd=ROOT) as cleaning:
-            said = cleaning.communicate(timeout=20)[0].decode().splitlines()
+        asked = (sys.executable, "-m", "edge_node", "line", "cleanup", "--home", str(watcher.home))
+        planned = lab.clinic.run(*asked, "--dry-run", timeout_s=30).stdout
+        assert watcher.ours() == (routes, rules), "a dry run changes nothing"
+        said = lab.clinic.run(*asked, timeout_s=30).stdout.splitlines()
+        assert planned.replace("would remove", "removed").splitlines() == said
         assert len(said) == 13 and any("10.9.0.1/32" in row for row in said)
         assert watcher.ours() == ("", "")
         lab.clinic.configure("route del 10.200.0.0/16 table 100\n")
