@@ -103,6 +103,9 @@ class WatchedLines:
     def until_up(self, *names: str, within_s: float = 20.0) -> None:
         until(lambda: all(self.line(name)["verdict"] == "up" for name in names), within_s=within_s)
 
+    def until_blind(self, seconds: float, *, within_s: float = 20.0) -> None:
+        until(lambda: self.state["blind_seconds"] >= seconds, within_s=within_s)
+
     def transitions(self) -> list[dict[str, Any]]:
         with contextlib.suppress(FileNotFoundError):
             text = (self.home / "links/transitions.jsonl").read_text()
