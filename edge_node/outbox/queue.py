@@ -14,7 +14,7 @@ from ulid import ULID
 
 from edge_node.base.errors import OutboxError, UsageError
 from edge_node.outbox.model import Act, Acted, Message, Route, Settlement, State, digest
-from edge_node.outbox.policy import CAP_S, RETRY_AFTER_CAP_S, rank
+from edge_node.outbox.policy import CAP_S, MONEY, RETRY_AFTER_CAP_S, rank
 from edge_node.store.connection import Connection, Row
 
 # A message that waits for longer than any wait lasts was put to wait by a clock that ran ahead.
@@ -212,12 +212,16 @@ def listed(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How an upstream's messages stand. `held` of the queued and waiting are behind a dead letter of their key."""
+    """How an upstream's messages stand. `held` of the queued and waiting are behind a dead letter of their key.
+
+    `urgent` of them are duties with a deadline, money or trace codes.
+    """
 
     queued: int = 0
     waiting: int = 0
     dead: int = 0
     held: int = 0
+    urgent: int = 0
     oldest_queued_at: int | None = None
 
     @property
@@ -229,15 +233,17 @@ class Counts:
 def counts(conn: Connection) -> dict[str, Counts]:
     """By upstream, of those that have anything that is not done."""
     found: dict[str, dict[str, Any]] = {}
-    for upstream, state, number, first in conn.execute(
+    for upstream, state, number, urgent, first in conn.execute(
         """
-        SELECT upstream, state, count(*), min(seq) FROM outbox
+        SELECT upstream, state, count(*), count(*) FILTER (WHERE rank <= :urgent), min(seq) FROM outbox
         WHERE state IN ('queued', 'waiting', 'dead') GROUP BY upstream, state
-        """
+        """,
+        {"urgent": MONEY},
     ):
-        entry = found.setdefault(upstream, {"first": None})
+        entry = found.setdefault(upstream, {"first": None, "urgent": 0})
         entry[state] = number
         if state != State.DEAD:
+            entry["urgent"] += urgent
             entry["first"] = min(first, entry["first"] or first)
     result = {}
     for upstream, entry in found.items():

@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from edge_node.replication.bandwidth import Bucket, Lane
+
+LOOK_EVERY_S = 1.0
 
 
 class Bandwidth:
     """A rate shared by everything that is sent to one destination; without one, nobody waits."""
 
     def __init__(self, bytes_per_s: float | None) -> None:
-        self._bytes_per_s = bytes_per_s
+        self._whole = self._bytes_per_s = bytes_per_s
         self._bucket: Bucket | None = None
 
     @property
     def is_limited(self) -> bool:
         """May anybody have to wait?"""
         return self._bytes_per_s is not None
+
+    def restrain(self, part: float) -> None:
+        """Of the rate only this part from now on; 1.0 for all of it. Who waits already waits for the new rate."""
+        if self._whole is None or self._whole * part == self._bytes_per_s:
+            return
+        self._bytes_per_s = self._whole * part
+        if self._bucket is not None:
+            self._bucket = replace(self._bucket, bytes_per_s=self._bytes_per_s)
 
     async def take(self, size_bytes: int, lane: Lane) -> float:
         """Wait until this many bytes may be sent, and count them as sent; how long it took."""
@@ -29,7 +40,7 @@ class Bandwidth:
         began = now = loop.time()
         bucket = self._bucket or Bucket.full(self._bytes_per_s, now)
         while (wait_s := bucket.wait_s(now, lane)) > 0:
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(min(wait_s, LOOK_EVERY_S))  # The rate may be another one meanwhile.
             now = loop.time()
             bucket = self._bucket or bucket  # Others have taken meanwhile.
         self._bucket = bucket.taken(size_bytes, now, lane)

@@ -20,6 +20,7 @@ from edge_node.base.instruments import Counter
 from edge_node.base.logs import Repeated, event
 from edge_node.base.systemd import credential_path, notify, watchdog_interval_s
 from edge_node.config.schema import Config, Upstream, UpstreamKind
+from edge_node.outbox import queue
 from edge_node.outbox.mode import is_offline
 from edge_node.outbox.queue import Counts, prove_write
 from edge_node.outbox.sender import Sender
@@ -28,7 +29,8 @@ from edge_node.outbox.transport.http import HttpTransport
 from edge_node.services.alone import alone
 from edge_node.services.own_status import OwnStatus
 from edge_node.status import Reason
-from edge_node.store.connection import DatabaseError, close_keeping_wal, connect, transaction
+from edge_node.status.superseded import SupersededFile
+from edge_node.store.connection import DatabaseError, close_keeping_wal, connect, connect_reader, transaction
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.migrate import check
 
@@ -85,17 +87,22 @@ class _Service:
         self._watchdog_s = watchdog_interval_s()
         self._failures = Repeated()
         self._began_after_kill_at: int | None = None
+        self._superseded = SupersededFile(config.node.state_dir)
+        self._last_counts: Mapping[str, Counts] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         state: dict[str, Any] = self._state({}, None, [])
         try:
             while not stop.is_set():
+                if self._superseded() is not None:
+                    state = await self._stand_still(stop)
+                    continue
                 try:
                     sender = Sender(
                         self._path, self._transports(), clock=self._clock, is_offline=self._is_offline,
                         attempts=self._attempts,
                     )  # fmt: skip
-                    await sender.run(stop, turn=lambda sender=sender: self._turn(sender))  # type: ignore[misc]
+                    await self._send(sender, stop)
                     state = self._state(sender.last_counts, sender, [])
                 except StoreError as error:
                     state = self._cannot_read(error)
@@ -105,6 +112,38 @@ class _Service:
         finally:
             self._status.write(state, stopped=True)
             event("outbox_stopped")
+
+    async def _send(self, sender: Sender, stop: asyncio.Event) -> None:
+        """Deliver until the stop, or until another machine has replaced this one and sends these messages itself."""
+        ends = asyncio.Event()
+
+        async def pass_on() -> None:
+            await stop.wait()
+            ends.set()
+
+        def turn() -> None:
+            if self._superseded() is not None:
+                event("outbox_superseded", level="error")
+                ends.set()
+            self._turn(sender)
+
+        passing = asyncio.create_task(pass_on())
+        try:
+            await sender.run(ends, turn=turn)
+        finally:
+            passing.cancel()
+
+    async def _stand_still(self, stop: asyncio.Event) -> dict[str, Any]:
+        """Replaced: the new machine has these messages too, and sends them under their keys."""
+        with contextlib.suppress(StoreError, DatabaseError), contextlib.closing(connect_reader(self._path)) as conn:
+            self._last_counts = queue.counts(conn)
+        state = self._state(self._last_counts, None, [Reason(code="outbox-superseded")])
+        self._status.write(state)
+        self._say_ready()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EVERY_S):
+                await stop.wait()
+        return state
 
     def follow_a_kill(self) -> None:
         """The sender before was killed, perhaps between the frames of a transaction and SQLite's index over them.
@@ -145,6 +184,9 @@ class _Service:
         self._status.write(self._state(sender.counts(), sender, []))
         if times := self._failures.recovered():
             event("outbox_reads_again", failures=times)
+        self._say_ready()
+
+    def _say_ready(self) -> None:
         if not self._is_ready:
             self._is_ready = True
             notify("READY=1")
@@ -192,6 +234,7 @@ class _Service:
             "waiting": sum(one.waiting for one in counts.values()),
             "dead": sum(one.dead for one in counts.values()),
             "held": sum(one.held for one in counts.values()),
+            "urgent": sum(one.urgent for one in counts.values()),
             "oldest_queued_at": _utc(min(oldest, default=None)),
             "paused_upstreams": [name for name, lane in lanes.items() if lane.paused is not None],
             "since_outage": sender.since_outage() if sender else 0,

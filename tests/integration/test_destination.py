@@ -12,7 +12,9 @@ import pyrage
 import pytest
 
 from edge_node.replication import destination as subject
+from edge_node.replication.bandwidth import Lane
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed, offload
+from edge_node.replication.lanes import Bandwidth
 from edge_node.replication.sealing import SMALL_BYTES, Sealer
 from tests.support.ltx_files import ltx_bytes, write_ltx
 
@@ -160,3 +162,14 @@ def test_a_hanging_store_holds_nobody_up(folder: Path) -> None:
         for end in reversed(release):
             os.close(end)
     assert subject.SMALL_TIMEOUT_S == 5.0
+
+
+def test_a_part_of_the_rate_is_kept_and_given_back() -> None:
+    async def took_s(part: float) -> float:
+        bandwidth = Bandwidth(100_000.0)
+        bandwidth.restrain(part)
+        await bandwidth.take(100_000, Lane.FRONTIER)  # what a second's silence saved up, and what is owed beyond it
+        return await bandwidth.take(1, Lane.FRONTIER)
+
+    whole_s, part_s = asyncio.run(took_s(1.0)), asyncio.run(took_s(0.8))
+    assert whole_s == 0.0 and 0.1 < part_s < 2

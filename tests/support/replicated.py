@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,18 @@ from edge_node.config.schema import Config
 from edge_node.store.connection import Connection, connect, connect_reader, create
 from tests.support.waiting import until
 
+# Levels and snapshots have no key in the configuration; a test in a hurry makes them shorter.
 RUN = """
 import sys
+from functools import partial
 from pathlib import Path
 from edge_node.config.load import load
-from edge_node.services.replica import run
+from edge_node.services import replica
 
 home = Path(sys.argv[1])
-run(load(home / "edge-node.toml", home=home))
+if levels := tuple(float(text) for text in sys.argv[2:]):
+    replica.CaptureSettings = partial(replica.CaptureSettings, level_every_s=levels)
+replica.run(load(home / "edge-node.toml", home=home))
 """
 ENDING_S = 12.0
 
@@ -129,11 +133,11 @@ def write_row(conn: Connection, chance: random.Random, *, at: int = 0, size_byte
     return int(cursor.lastrowid or 0)
 
 
-def start_replicator(node: Replicated) -> subprocess.Popen[bytes]:
-    """The replicator as a process of its own; its talk goes to home/replica.log."""
+def start_replicator(node: Replicated, *, levels_s: Sequence[float] = ()) -> subprocess.Popen[bytes]:
+    """The replicator as a process of its own; its talk goes to home/replica.log. `levels_s`: how often each is made."""
     with (node.home / "replica.log").open("ab") as log:
         return subprocess.Popen(
-            (sys.executable, "-c", RUN, str(node.home)),
+            (sys.executable, "-c", RUN, str(node.home), *map(str, levels_s)),
             stdin=subprocess.DEVNULL,
             stderr=log,
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
@@ -153,9 +157,9 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTER
 
 
 @contextmanager
-def replicating(node: Replicated) -> Iterator[subprocess.Popen[bytes]]:
+def replicating(node: Replicated, *, levels_s: Sequence[float] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """A replicator that captures; ended on the way out."""
-    process = start_replicator(node)
+    process = start_replicator(node, levels_s=levels_s)
     try:
         until(lambda: node.state().get("litestream") == "running" and node.local_head() > 0, within_s=20)
         yield process

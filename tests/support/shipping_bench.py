@@ -12,9 +12,12 @@ from edge_node.base.clock import SystemClock
 from edge_node.base.instruments import Counter
 from edge_node.replication.destination import Destination
 from edge_node.replication.epoch import Epoch
+from edge_node.replication.fence import Fence
+from edge_node.replication.kit import Kit
 from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Sealer
+from edge_node.replication.sharing import WHOLE, Share
 from edge_node.replication.shipper import DestinationReport, Shipper
 from tests.support.ltx_files import write_ltx
 
@@ -31,7 +34,10 @@ class Bench:
     node_id: str = "clinic"
     s3: S3Access | None = None
     recipients: tuple[str, ...] = ()
+    share: Share = WHOLE
     uploads: Counter = field(default_factory=Counter)
+    fence: Fence | None = None
+    kit: Callable[[], Kit | None] = lambda: None
 
     def __post_init__(self) -> None:
         self.replica = LocalReplica(self.folder / "replica" / "e0001" / "his")
@@ -57,6 +63,8 @@ class Bench:
             record_path=self.folder / "shipping" / "cloud.json",
             uploads=self.uploads,
             clock=SystemClock(),
+            fence=self.fence,
+            kit=self.kit,
         )
 
     def ship(
@@ -70,6 +78,7 @@ class Bench:
 
         async def run() -> DestinationReport:
             shipper = self.shipper()
+            shipper.restrain(self.share)
             task = asyncio.create_task(shipper.run())
             try:
                 if during is not None:

@@ -31,7 +31,13 @@ IMPATIENT = Patience(
 
 @contextlib.asynccontextmanager
 async def supervised(
-    folder: Path, kind: str, *, faults: str = "", patience: Patience = IMPATIENT, starts: bool = True
+    folder: Path,
+    kind: str,
+    *,
+    faults: str = "",
+    patience: Patience = IMPATIENT,
+    settings: CaptureSettings = QUICK,
+    starts: bool = True,
 ) -> AsyncIterator[tuple[Supervisor, ReplicatedDb]]:
     """A supervisor at work over a new database; stopped in an orderly way at the end, with nothing left behind.
 
@@ -44,7 +50,7 @@ async def supervised(
         [database],
         run_dir=folder / "run",
         program=litestreams.program(kind, folder, faults=faults),
-        settings=QUICK,
+        settings=settings,
         patience=patience,
     )
     stop = asyncio.Event()
