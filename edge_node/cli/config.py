@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from edge_node.base.errors import ConfigError, UsageError
+from edge_node.base.errors import ConfigError, Problem, UsageError
 from edge_node.base.files import atomic_write
 from edge_node.cli.main import Where, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.config import render
 from edge_node.config.advice import advice
+from edge_node.config.schema import Config
+from edge_node.services.line_keys import setup_to_ask
+from edge_node.services.line_settings import setup_of
 
 
 @click.group("config")
@@ -64,12 +68,12 @@ def check(where: Where, as_json: bool) -> None:
     path = where.path()
     try:
         config = where.load()
+        notes = [*advice(config), *_watch(config)]
     except ConfigError as error:
         if as_json:
             found = [{"path": problem.path, "text": problem.text} for problem in error.problems]
             answer_json({"file": str(path), "ok": False, "code": error.code, "problems": found, "advice": []})
         raise
-    notes = advice(config)
     if as_json:
         said = [{"path": note.path, "text": note.text} for note in notes]
         answer_json({"file": str(path), "ok": True, "code": None, "problems": [], "advice": said})
@@ -77,6 +81,22 @@ def check(where: Where, as_json: bool) -> None:
     answer(f"{path}: ok")
     for note in notes:
         talk(f"look again: {note.path}: {note.text}")
+
+
+def _watch(config: Config) -> list[Problem]:
+    """Make of the lines what the watcher makes of them; what this user may not look at, as an advice."""
+    folder = config.node.state_dir / "credentials"
+    signed = [
+        f"line[{i}].target[{j}].credential"
+        for i, line in enumerate(config.line)
+        for j, target in enumerate(line.target)
+        if target.credential
+    ]
+    if signed and folder.exists() and not os.access(folder, os.X_OK, effective_ids=True):
+        setup_of(config)
+        return [Problem(path=signed[0], text=f"its key was not looked at: only root may look into {folder}")]
+    setup_to_ask(config)
+    return []
 
 
 @config_group.command("show")

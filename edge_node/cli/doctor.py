@@ -22,7 +22,9 @@ from edge_node.config.line_schema import ProbeKind
 from edge_node.config.schema import Config
 from edge_node.orders import read_line_orders
 from edge_node.replication import litestream, ltx
+from edge_node.replication.shipping_record import ShippingRecord
 from edge_node.status import DISK_FREE_FLOOR_BYTES, status_reader
+from edge_node.status.superseded import read_superseded
 from edge_node.store import inspect, migrate
 from edge_node.store.connection import connect_reader, sqlite_version
 from edge_node.store.databases import DATABASES, db_path
@@ -110,9 +112,10 @@ def _credentials(config: Config) -> Iterator[Finding]:
     names = ["data-key", "his-secret", "node-identity"]
     names += [name for destination in config.replica.destination if (name := destination.credential)]
     names += [name for upstream in config.upstream if (name := upstream.credential)]
+    names += [name for line in config.line for target in line.target if (name := target.credential)]
     if config.his.tls:
         names += [config.his.tls.certificate, config.his.tls.key]
-    for name in names:
+    for name in dict.fromkeys(names):
         path = credential_path(name, state_dir=config.node.state_dir)
         if not path.exists():
             yield Finding(
@@ -224,4 +227,27 @@ def _services(config: Config) -> Iterator[Finding]:
         yield Finding(level=level, what=f"service {name} is {'running' if state == 'ok' else state}")
 
 
-LOOKS = (_programs, _folders, _credentials, _databases, _room, _clock, _replica, _lines, _services)
+def _ownership(config: Config) -> Iterator[Finding]:
+    """Is this still the clinic's machine, and could another take its place?"""
+    if (owner := read_superseded(config.node.state_dir)) is not None:
+        error = owner.refusal()
+        yield Finding(level=Level.FAIL, what=error.message, remedy=error.hint or "")
+    if config.replica.plain and config.replica.destination:
+        yield Finding(
+            level=Level.WARN,
+            what="no recovery kit is shipped: replica.plain leaves its secrets without a seal",
+            remedy="keep copies of the configuration and of credentials/data-key and his-secret elsewhere",
+        )
+    for destination in config.replica.destination:
+        record = ShippingRecord(config.node.state_dir / "shipping" / f"{destination.name}.json")
+        if record.kit_number is not None:
+            yield Finding(level=Level.OK, what=f"{destination.name} holds recovery kit {record.kit_number}")
+        elif record.is_known and not config.replica.plain:
+            yield Finding(
+                level=Level.WARN,
+                what=f"{destination.name} holds no recovery kit yet",
+                remedy="edge-node replica status says why; the replicator ships it when it connects",
+            )
+
+
+LOOKS = (_programs, _folders, _credentials, _databases, _room, _clock, _replica, _ownership, _lines, _services)

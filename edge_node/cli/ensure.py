@@ -8,23 +8,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_node.base.clock import utc_text
+from edge_node.base.clock import SystemClock, utc_text
 from edge_node.base.errors import EdgeError, ExitCode, ReplicaError, StoreError
 from edge_node.base.files import file_lock
 from edge_node.base.logs import event
 from edge_node.base.systemd import credential_path
 from edge_node.config.schema import Config, Destination
+from edge_node.his.language import local
+from edge_node.his.numbering import skip_queue_numbers
 from edge_node.replication import ltx
-from edge_node.replication.epoch import FIRST_EPOCH, current_epoch, make_epoch, replica_path
+from edge_node.replication.epoch import (
+    FIRST_EPOCH,
+    Epoch,
+    current_epoch,
+    make_epoch,
+    new_nonce,
+    parse_folder,
+    replica_path,
+)
 from edge_node.replication.restore import Restored, restore, restore_local
-from edge_node.replication.sealing import Sealer, read_identity
+from edge_node.replication.sealing import Sealer, read_identities
 from edge_node.replication.source import find_source
 from edge_node.services.destinations import configured
+from edge_node.store.connection import connect, transaction
 from edge_node.store.copies import sync
 from edge_node.store.databases import DATABASES, copies_dir, db_path
+from edge_node.store.failures import store_errors
 from edge_node.store.migrate import migrate
 
 # Codes that no restore and no waiting mends: the file is there, and only a person may decide about it.
@@ -93,16 +105,23 @@ def _bring_back(config: Config, lost: Sequence[str]) -> tuple[dict[str, Restored
     """
     state_dir = config.node.state_dir
     restored: dict[str, Restored] = {}
+    went_on_from: dict[str, int] = {}
     refusal = None
     for name in lost:
         event("database_lost", level="error", path=db_path(state_dir, name))
         try:
-            restored[name] = _restore_beside(config, name)
+            restored[name], went_on_from[name] = _restore_beside(config, name)
         except StoreError as error:
             refusal = refusal or error
     if not restored:
         return restored, refusal
-    epoch = make_epoch(state_dir, config.replica.local, current_epoch(state_dir) + 1)
+    number = current_epoch(state_dir) + 1
+    new = Epoch(number=number, nonce=new_nonce())
+    if (his := restored.get("his")) is not None:
+        new = replace(new, from_epoch=went_on_from["his"], from_txid=his.txid)
+        _skip_numbers(his.path, number)
+    # Claimed at each destination as soon as it answers; nothing is shipped there before.
+    epoch = make_epoch(state_dir, config.replica.local, number, new=new)
     for name, done in restored.items():
         path = db_path(state_dir, name)
         _put_aside(path)
@@ -114,26 +133,63 @@ def _bring_back(config: Config, lost: Sequence[str]) -> tuple[dict[str, Restored
     return restored, refusal
 
 
-def _restore_beside(config: Config, name: str) -> Restored:
-    """From the local replica of the newest epoch that has one, else from the first destination that can."""
+def _skip_numbers(path: Path, epoch: int) -> None:
+    """What was printed in the last second before the loss must not be printed again.
+
+    Record and visit numbers carry the letter of the epoch; the day's queue numbers do not.
+    """
+    conn = connect(path)
+    try:
+        with store_errors(path), transaction(conn):
+            skip_queue_numbers(conn, day=local(SystemClock().wall_ms()).date(), epoch=epoch)
+    except StoreError as error:
+        # A database of another schema: it is for `migrate` to say so.
+        event("queue_numbers_not_skipped", level="warning", why=error.message)
+    finally:
+        conn.close()
+
+
+def _restore_beside(config: Config, name: str) -> tuple[Restored, int]:
+    """From the local replica of the newest epoch that has one, else from the first destination that can.
+
+    A damaged replica restores to its last sound point; that is taken only where nobody has more of the same epoch.
+    Returns the epoch that it came from as well.
+    """
     state_dir = config.node.state_dir
     to = db_path(state_dir, name).with_name(f".{name}.restored.db")
-    for leftover in (to, *(to.with_name(to.name + suffix) for suffix in ("-wal", "-shm"))):
+    aside = to.with_name(f".{name}.partial.db")
+    for leftover in (to, aside, *(to.with_name(to.name + suffix) for suffix in ("-wal", "-shm"))):
         leftover.unlink(missing_ok=True)
     refusals: list[str] = []
+    partial: tuple[Restored, int] | None = None
     for number in range(current_epoch(state_dir), FIRST_EPOCH - 1, -1):
         replica = replica_path(config.replica.local, number, name)
         if not ltx.scan(replica):
             continue
         try:
-            return restore_local(replica, to)
+            done = restore_local(replica, to)
         except ReplicaError as error:
             refusals.append(error.message)
+            continue
+        if done.is_whole:
+            return done, number
+        event("database_restored_in_part", level="warning", source=done.source, txid=done.txid, of=done.wanted_txid)
+        to.rename(aside)
+        partial = replace(done, path=aside), number
+        break
     for destination in config.replica.destination:
         try:
-            return asyncio.run(_from_destination(config, destination, name, to))
+            done, number = asyncio.run(_from_destination(config, destination, name, to))
         except ReplicaError as error:
             refusals.append(error.message)
+            continue
+        if partial is None or (number == partial[1] and done.txid > partial[0].txid):
+            aside.unlink(missing_ok=True)
+            return done, number
+        to.unlink()
+    if partial is not None:
+        aside.rename(to)
+        return replace(partial[0], path=to), partial[1]
     raise StoreError(
         "db-missing",
         f"the database at {db_path(state_dir, name)} is lost and could not be restored",
@@ -143,12 +199,13 @@ def _restore_beside(config: Config, name: str) -> Restored:
     )
 
 
-async def _from_destination(config: Config, destination: Destination, name: str, to: Path) -> Restored:
+async def _from_destination(config: Config, destination: Destination, name: str, to: Path) -> tuple[Restored, int]:
     own = credential_path("node-identity", state_dir=config.node.state_dir)
-    identity = read_identity(own) if own.exists() else None
+    identity = read_identities(own) if own.exists() else None
     opened = configured(destination, Sealer(()), state_dir=config.node.state_dir)
     try:
-        return await restore(await find_source(opened, database=name, node_id=config.node.id, identity=identity), to)
+        source = await find_source(opened, database=name, node_id=config.node.id, identity=identity)
+        return await restore(source, to), parse_folder(source.prefix.split("/")[1]) or FIRST_EPOCH
     finally:
         await opened.close()
 

@@ -15,6 +15,7 @@ from edge_node.cli.main import Where, caller, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.outbox import queue
 from edge_node.outbox.model import Acted, Message, State
+from edge_node.status.superseded import read_superseded
 from edge_node.store.connection import Connection, close_keeping_wal, connect, transaction
 from edge_node.store.failures import store_errors
 
@@ -146,6 +147,8 @@ def _move(
         else:
             dead = [queue.dead_letter(conn, message_id) for message_id in dict.fromkeys(message_ids)]
     if not dry_run:
+        if (owner := read_superseded(where.load().node.state_dir)) is not None:
+            raise owner.refusal()  # The machine that replaced this one has these messages, and decides.
         _write(path, act, action, [message.id for message in dead], reason)
     for message in dead:
         answer(f"{'would be ' if dry_run else ''}{verb}: {message.id} to {message.upstream}, {message.topic}")

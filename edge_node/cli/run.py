@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
@@ -29,7 +30,9 @@ def run(where: Where, service: str, listen: str | None) -> None:
     if listen is not None:
         config = listening(config, service, listen)
     # The watcher reads its lines again on SIGHUP; the others want a restart.
-    more = {"reload": where.load} if service == "links" else {}
+    more: dict[str, Any] = {"reload": where.load} if service == "links" else {}
+    if service == "replica":
+        more["config_path"] = where.path().absolute()
     importlib.import_module(f"edge_node.services.{service}").run(config, **more)
 
 

@@ -122,7 +122,7 @@ def _copy(copy: Mapping[str, Any], replica: Mapping[str, Any]) -> tuple[str, ...
 def _drill(drill: Mapping[str, Any] | None) -> str:
     if drill is None:
         return NONE
-    how = f"restored in {spoken_duration(drill['rto_s'])}" if drill["ok"] else "failed"
+    how = f"restored in {spoken_duration(drill['rto_s'])}" if drill["ok"] else str(drill.get("outcome") or "failed")
     return f"{datetime.fromtimestamp(parse_utc(drill['at']) / 1000):%a %H:%M}, {how}"
 
 

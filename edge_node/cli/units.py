@@ -17,13 +17,22 @@ import click
 
 from edge_node.base.errors import ExitCode, ServiceError
 from edge_node.base.files import atomic_write
+from edge_node.base.shared_key import ABSENT
 from edge_node.cli.main import Where, where_options
 from edge_node.cli.output import answer, talk
 from edge_node.config.schema import Config
 
 RELEASE = Path("/opt/edge-node/current")
 SERVICES = ("links", "his", "replica", "outbox", "monitor")
-UNITS = (*(f"edge-{name}.service" for name in SERVICES), "edge-his.socket", "edge-node.target", "edge-node.slice")
+# What timers start.
+PROOFS = ("drill", "verify")
+UNITS = (
+    *(f"edge-{name}.service" for name in (*SERVICES, *PROOFS)),
+    *(f"edge-{name}.timer" for name in PROOFS),
+    "edge-his.socket",
+    "edge-node.target",
+    "edge-node.slice",
+)
 # Where the rest of the system looks for it; what the package ships, and under which name.
 BESIDE = {
     "edge-node.sysusers.conf": "etc/sysusers.d/edge-node.conf",
@@ -93,13 +102,26 @@ def steps(config: Config, source: Path) -> Iterator[Step]:
     """What must be there, in an order that is safe to stop within; pure. `source` holds the package's units."""
     for shipped, place in BESIDE.items():
         yield Link(Path(place), source / shipped)
-    for name in SERVICES:
+    for name in (*SERVICES, *PROOFS):
         yield Link(Path(SYSTEM, f"edge-{name}.service.d", "10-hardening.conf"), source / "hardening.conf")
     head = "# Written by edge-node units install from his.listen.\n[Socket]\n"
     listen = f"{head}ListenStream=\nListenStream={config.his.listen}\n"
     yield Text(Path(SYSTEM, "edge-his.socket.d", "listen.conf"), listen)
+    yield Text(Path(SYSTEM, "edge-links.service.d", "20-credentials.conf"), _line_credentials(config))
     for unit in UNITS:
         yield Link(Path(SYSTEM, unit), source / unit)
+
+
+def _line_credentials(config: Config) -> str:
+    """The keys of signed targets, for a service that cannot look into the folder of credentials.
+
+    The second line of each is what systemd gives where there is no file: the service then says so itself, and ends.
+    """
+    text = "# Written by edge-node units install from the targets of the lines: their keys.\n[Service]\n"
+    names = sorted({target.credential for line in config.line for target in line.target if target.credential})
+    for name in names:
+        text += f"LoadCredential={name}:{config.node.state_dir / 'credentials' / name}\nSetCredential={name}:{ABSENT}\n"
+    return text
 
 
 def shipped_units() -> Path:
@@ -127,7 +149,8 @@ def units_group() -> None:
 @where_options
 @click.pass_obj
 def install(where: Where, root: Path, dry_run: bool, reason: str) -> None:
-    """Link the units, users, folders and kernel settings into the system; run it again after a change of his.listen."""
+    """Link the units, users, folders and kernel settings into the system; run it again when his.listen or a target's
+    credential has changed."""
     config = where.load()
     source = shipped_units()
     if root == Path("/") and source.is_relative_to(sys.prefix) and RELEASE.exists():

@@ -1,19 +1,55 @@
-"""When Litestream must begin anew: a writer that was killed may have left it frames that SQLite forgot."""
+"""When Litestream must begin anew: a writer that was killed may have left it frames that SQLite forgot. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # A writer that dies at every start would have whole copies made without end; one that lives this long is followed.
 SETTLED_MS = 2_000
 
+# Who writes each database: a kill of any of them may leave frames in its WAL that SQLite forgets.
+WRITERS: Mapping[str, tuple[str, ...]] = {"his": ("his", "outbox"), "node": ("monitor",)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heeded:
+    """Which kill of each writer was heeded: `begun`, a new beginning is under way for it; `done`, one was made."""
+
+    begun: Mapping[str, int] = field(default_factory=dict)
+    done: Mapping[str, int] = field(default_factory=dict)
+
+
+def finished(heeded: Heeded, *, beginning: Collection[str]) -> Heeded:
+    """What was under way for databases that are not `beginning` any more is done."""
+    over = {
+        writer: at
+        for name, writers in WRITERS.items()
+        if name not in beginning
+        for writer, at in heeded.begun.items()
+        if writer in writers
+    }
+    begun = {writer: at for writer, at in heeded.begun.items() if writer not in over}
+    return Heeded(begun=begun, done={**heeded.done, **over})
+
+
+def heed(said: Mapping[str, object], heeded: Heeded, *, now_ms: int) -> tuple[Heeded, tuple[str, ...]]:
+    """What is heeded from now on, and the databases for which Litestream must begin anew for it.
+
+    `said` is what each writer says of a kill before it (`is_due`).
+    """
+    known = {writer: said.get(writer) for writers in WRITERS.values() for writer in writers}
+    new = due(known, begun_for=heeded.begun, done_for=heeded.done, now_ms=now_ms)
+    names = tuple(name for name, writers in WRITERS.items() if new.keys() & set(writers))
+    return Heeded(begun={**heeded.begun, **new}, done=heeded.done), names
+
 
 def due(
     said: Mapping[str, object], *, begun_for: Mapping[str, int], done_for: Mapping[str, int], now_ms: int
 ) -> dict[str, int]:
-    """The kills, by writer, for which Litestream must begin anew now; pure, as is `is_due` for one writer."""
+    """The kills, by writer, for which Litestream must begin anew now."""
     return {
         writer: at
         for writer, at in said.items()

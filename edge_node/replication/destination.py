@@ -25,7 +25,7 @@ from edge_node.replication.lanes import Bandwidth, InFlight
 from edge_node.replication.ltx import HEADER_BYTES, LtxFile, LtxHeader, parse_name, read_header
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.s3_store import S3Store
-from edge_node.replication.sealing import SMALL_BYTES, SUFFIX, CannotOpen, Identity, Sealer, open_beginning, open_sealed
+from edge_node.replication.sealing import SMALL_BYTES, SUFFIX, CannotOpen, Keys, Sealer, open_beginning, open_sealed
 from edge_node.replication.store import CopyState, DestinationFailed, RemoteObject, Store, offload
 
 __all__ = [
@@ -80,10 +80,21 @@ class Destination:
     ) -> None:
         self.name = name
         self.url = url
+        # Where it is reached, in one line: another address may be another store.
+        self.address = f"{url} {s3.endpoint}" if s3 is not None and s3.endpoint else url
         self.sealer = sealer
         self._store = _store(name, url, s3 or S3Access())
         self._bandwidth = Bandwidth(None if bandwidth_bits is None else bandwidth_bits / 8)
         self._history = InFlight(objects=HISTORY_IN_FLIGHT, size_bytes=HISTORY_IN_FLIGHT_BYTES)
+
+    @property
+    def is_beyond_the_lines(self) -> bool:
+        """Does what is sent there travel over a carrier's line? A folder lies on this machine or in the building."""
+        return not self.url.startswith("file:")
+
+    def restrain(self, part: float) -> None:
+        """Send at this part of its bandwidth from now on."""
+        self._bandwidth.restrain(part)
 
     async def open(self, *, known: bool) -> None:
         """Connect to ship; what must be there if it is `known` (used before) is not made anew.
@@ -100,13 +111,19 @@ class Destination:
         """Let go of what connecting took."""
         await self._store.close()
 
-    async def list(self, prefix: str, *, after: str | None = None) -> list[RemoteObject]:
+    async def list(
+        self, prefix: str, *, after: str | None = None, timeout_s: float = LIST_TIMEOUT_S
+    ) -> list[RemoteObject]:
         """The objects below a prefix whose keys come after `after`, ascending; staged ones are left out.
 
         Raises DestinationFailed.
         """
-        found = await self._do(self._store.list(prefix, after=after), timeout_s=LIST_TIMEOUT_S)
+        found = await self._do(self._store.list(prefix, after=after), timeout_s=timeout_s)
         return sorted(found, key=lambda item: item.key)
+
+    async def delete(self, key: str) -> None:
+        """Delete an object. Raises DestinationFailed: refused, where the key has no right to."""
+        await self._do(self._store.delete(key), timeout_s=SMALL_TIMEOUT_S)
 
     async def put_new(self, key: str, body: bytes, *, time_ms: int | None = None) -> bool:
         """Put an object where there is none, as it is; false when there is one already. Raises DestinationFailed.
@@ -115,8 +132,8 @@ class Destination:
         """
         return await self._do(self._store.put(key, body, time_ms=time_ms), timeout_s=_deadline_s(len(body)))
 
-    async def send(self, key: str, path: Path, lane: Lane = Lane.FRONTIER) -> Sent:
-        """Seal a local LTX file and put it where there is none.
+    async def send(self, key: str, path: Path, lane: Lane = Lane.FRONTIER, *, replace: bool = False) -> Sent:
+        """Seal a local LTX file and put it where there is none; in place of what is there, if that is known to be bad.
 
         Raises FileNotFoundError when the local file has gone, ValueError when it is not what its name says,
         DestinationFailed.
@@ -129,19 +146,24 @@ class Destination:
         loop = asyncio.get_running_loop()
         async with turn:
             began = loop.time()
-            digest, created = await self._send(key, path, size_bytes, header.timestamp_ms, lane)
+            digest, created = await self._send(key, path, size_bytes, header.timestamp_ms, lane, replace=replace)
             took_s = loop.time() - began
         return Sent(header=header, sha256=digest, size_bytes=size_bytes, created=created, took_s=took_s)
 
-    async def _send(self, key: str, path: Path, size_bytes: int, time_ms: int, lane: Lane) -> tuple[str, bool]:
+    async def _send(
+        self, key: str, path: Path, size_bytes: int, time_ms: int, lane: Lane, *, replace: bool
+    ) -> tuple[str, bool]:
         if size_bytes > SMALL_BYTES:
-            return await self._send_large(key, path, size_bytes, time_ms, lane)
+            return await self._send_large(key, path, size_bytes, time_ms, lane, replace=replace)
         content = path.read_bytes()
         sealed = self.sealer.seal(content)
         await self._bandwidth.take(len(sealed), lane)
-        return hashlib.sha256(content).hexdigest(), await self.put_new(key, sealed, time_ms=time_ms)
+        putting = self._store.put(key, sealed, time_ms=time_ms, replace=replace)
+        return hashlib.sha256(content).hexdigest(), await self._do(putting, timeout_s=_deadline_s(len(sealed)))
 
-    async def _send_large(self, key: str, path: Path, size_bytes: int, time_ms: int, lane: Lane) -> tuple[str, bool]:
+    async def _send_large(
+        self, key: str, path: Path, size_bytes: int, time_ms: int, lane: Lane, *, replace: bool
+    ) -> tuple[str, bool]:
         loop = asyncio.get_running_loop()
         deadline = asyncio.timeout(_deadline_s(size_bytes) + GRACE_S)
         file = path.open("rb", buffering=0)
@@ -171,7 +193,7 @@ class Destination:
 
         try:
             async with deadline:
-                return await self._store.put_stream(key, fill, time_ms=time_ms)
+                return await self._store.put_stream(key, fill, time_ms=time_ms, replace=replace)
         except TimeoutError as error:
             raise self._silent(_deadline_s(size_bytes)) from error
         except (OSError, obstore.exceptions.BaseError) as error:
@@ -197,7 +219,7 @@ class Destination:
         """A small object as it is stored; None when there is none. Raises DestinationFailed."""
         return await self._do(self._store.read(key), timeout_s=SMALL_TIMEOUT_S)
 
-    async def fetch(self, item: RemoteObject, to: Path, identity: Identity | None) -> None:
+    async def fetch(self, item: RemoteObject, to: Path, identity: Keys | None) -> None:
         """Bring one object into a new file, opened with the identity when it is sealed.
 
         Raises DestinationFailed, and CannotOpen when the identity does not open it.
@@ -206,7 +228,7 @@ class Destination:
         fetching = self._store.fetch(item, lambda chunks: open_sealed(chunks, to, opener))
         await self._do(fetching, timeout_s=FETCH_TIMEOUT_S + item.size_bytes / SLOWEST_FETCH_BYTES_PER_S)
 
-    async def header(self, item: RemoteObject, identity: Identity | None) -> LtxHeader:
+    async def header(self, item: RemoteObject, identity: Keys | None) -> LtxHeader:
         """What the LTX file in an object says of itself; only its beginning is fetched.
 
         Raises DestinationFailed, and CannotOpen when the identity does not open it, or when it is no LTX file.

@@ -7,11 +7,13 @@ never changed; the highest number owns the clinic. Two machines below one prefix
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 import secrets
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from edge_node.base.clock import utc_text
@@ -25,15 +27,24 @@ CLAIM_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """One epoch as this machine holds it. `nonce` tells its claim from another machine's."""
+    """One epoch as this machine holds it. `nonce` tells its claim from another machine's.
+
+    `from_txid` of `from_epoch` is the change of `his` that it goes on from; None where it began with nothing before it.
+    """
 
     number: int
     nonce: str
+    from_epoch: int | None = None
+    from_txid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who writes an epoch, since when, and from which TXID of `his`; the content of its object."""
+    """Who writes an epoch, since when, and from which TXID of `his` (in `from_epoch`); the content of its object.
+
+    `proof` shows that whoever made it has the clinic's data key: a store, which can put any object, cannot make a
+    machine believe that it was replaced.
+    """
 
     schema: int
     node: str
@@ -42,6 +53,9 @@ class Claim:
     claimed_at: str
     from_txid: int
     nonce: str
+    from_epoch: int | None = None
+    reason: str = ""
+    proof: str = ""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode() + b"\n"
@@ -77,8 +91,10 @@ def current_epoch(state_dir: Path) -> int:
     return max((number for entry in entries if (number := parse_folder(entry.name))), default=FIRST_EPOCH)
 
 
-def make_epoch(state_dir: Path, replica_local: Path, number: int) -> Epoch:
+def make_epoch(state_dir: Path, replica_local: Path, number: int, *, new: Epoch | None = None) -> Epoch:
     """Make the folders and the nonce of an epoch, or read them where they are; from then on it is the current one.
+
+    `new` is what it is to be where it does not exist yet (a promotion has its nonce before).
 
     Raises ReplicaError epoch-unreadable when its nonce cannot be read: then nobody may guess whether a claim is ours.
     """
@@ -90,10 +106,17 @@ def make_epoch(state_dir: Path, replica_local: Path, number: int) -> Epoch:
     replica_local.mkdir(mode=0o700, parents=True, exist_ok=True)
     (replica_local / folder_name(number)).mkdir(mode=0o700, exist_ok=True)
     if not record.exists():
-        atomic_write(record, json.dumps({"epoch": number, "nonce": secrets.token_hex(16)}).encode(), mode=0o600)
+        made = new or Epoch(number=number, nonce=new_nonce())
+        document = {"epoch": number, "nonce": made.nonce, "from_epoch": made.from_epoch, "from_txid": made.from_txid}
+        atomic_write(record, json.dumps(document).encode(), mode=0o600)
     try:
         document = json.loads(record.read_bytes())
-        return Epoch(number=int(document["epoch"]), nonce=str(document["nonce"]))
+        return Epoch(
+            number=int(document["epoch"]),
+            nonce=str(document["nonce"]),
+            from_epoch=_maybe_int(document.get("from_epoch")),
+            from_txid=_maybe_int(document.get("from_txid")),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise ReplicaError(
             "epoch-unreadable",
@@ -101,6 +124,15 @@ def make_epoch(state_dir: Path, replica_local: Path, number: int) -> Epoch:
             context=f"{type(error).__name__}: {error}",
             hint="restore the file from a copy of the state folder; without it the epoch cannot be proven to be ours",
         ) from error
+
+
+def new_nonce() -> str:
+    """What tells one machine's claim from another's."""
+    return secrets.token_hex(16)
+
+
+def _maybe_int(raw: object) -> int | None:
+    return None if raw is None else int(str(raw))
 
 
 def claims_prefix(node_id: str) -> str:
@@ -113,17 +145,40 @@ def claim_key(node_id: str, number: int) -> str:
     return f"{claims_prefix(node_id)}/{folder_name(number)}.json"
 
 
-def make_claim(epoch: Epoch, *, node_id: str, from_txid: int, now_ms: int) -> Claim:
-    """This machine's claim to its epoch."""
-    return Claim(
+def probe_key(node_id: str) -> str:
+    """The object by which a store shows whether it heeds "only where there is none"; it stays, and is no claim."""
+    return f"{claims_prefix(node_id)}/probe.json"
+
+
+def make_claim(
+    epoch: Epoch, *, node_id: str, from_txid: int, now_ms: int, reason: str = "", key: bytes | None = None
+) -> Claim:
+    """This machine's claim to its epoch, proven with the clinic's data key where it has one.
+
+    `from_txid` is for an epoch that does not say itself what it goes on from.
+    """
+    claim = Claim(
         schema=CLAIM_SCHEMA,
         node=node_id,
         epoch=epoch.number,
         machine=socket.gethostname(),
         claimed_at=utc_text(now_ms),
-        from_txid=from_txid,
+        from_txid=from_txid if epoch.from_txid is None else epoch.from_txid,
         nonce=epoch.nonce,
+        from_epoch=epoch.from_epoch,
+        reason=reason,
     )
+    return claim if key is None else replace(claim, proof=_proof(claim, key))
+
+
+def is_proven(claim: Claim, key: bytes) -> bool:
+    """Was it made with this data key?"""
+    return hmac.compare_digest(claim.proof, _proof(claim, key))
+
+
+def _proof(claim: Claim, key: bytes) -> str:
+    said = json.dumps(asdict(replace(claim, proof="")), ensure_ascii=False, sort_keys=True).encode()
+    return hmac.new(key, b"edge-node claim\0" + said, hashlib.sha256).hexdigest()
 
 
 def parse_claim(body: bytes) -> Claim:
@@ -138,8 +193,11 @@ def parse_claim(body: bytes) -> Claim:
             claimed_at=str(raw["claimed_at"]),
             from_txid=int(raw["from_txid"]),
             nonce=str(raw["nonce"]),
+            from_epoch=_maybe_int(raw.get("from_epoch")),
+            reason=str(raw.get("reason", "")),
+            proof=str(raw.get("proof", "")),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a claim: {error!r}") from error
 
 

@@ -76,23 +76,23 @@ class FileStore:
 
         return await offload(collect)
 
-    async def put(self, key: str, body: bytes, *, time_ms: int | None) -> bool:
+    async def put(self, key: str, body: bytes, *, time_ms: int | None, replace: bool = False) -> bool:
         def put() -> bool:
             staged = self._staged(key)
             obstore.put(self._ready(), staged, body, use_multipart=False)
-            return self._publish(staged, key, time_ms)
+            return self._publish(staged, key, time_ms, replace=replace)
 
         return await offload(put)
 
     async def put_stream(
-        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int
+        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int, replace: bool = False
     ) -> tuple[T, bool]:
         def stream() -> tuple[T, bool]:
             staged = self._staged(key)
             writer = obstore.open_writer(self._ready(), staged, buffer_size=8 * CHUNK_BYTES, max_concurrency=2)
             filled = fill(writer.write)
             writer.close()
-            return filled, self._publish(staged, key, time_ms)
+            return filled, self._publish(staged, key, time_ms, replace=replace)
 
         return await offload(stream)
 
@@ -100,19 +100,26 @@ class FileStore:
         """A name of its own for each try: an earlier one that ran into its deadline may still be writing."""
         return f"{key}.{self._token}-{next(self._tries)}{STAGED}"
 
-    def _publish(self, staged: str, key: str, time_ms: int | None) -> bool:
-        """Give a staged object its name, once it is on the disk; false when the name is taken."""
+    def _publish(self, staged: str, key: str, time_ms: int | None, *, replace: bool) -> bool:
+        """Give a staged object its name, once it is on the disk; false when the name is taken and not replaced."""
         store, path = self._ready(), self._root / staged
         if time_ms is not None:
             os.utime(path, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
         _flush(path)
         try:
-            obstore.rename(store, staged, key, overwrite=False)
+            obstore.rename(store, staged, key, overwrite=replace)
         except obstore.exceptions.AlreadyExistsError:
             path.unlink(missing_ok=True)
             return False
         _flush(path.parent)
         return True
+
+    async def delete(self, key: str) -> None:
+        def unlink() -> None:
+            self._ready()
+            (self._root / key).unlink(missing_ok=True)
+
+        await offload(unlink)
 
     async def sweep(self, prefix: str) -> int:
         def delete() -> int:

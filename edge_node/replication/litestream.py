@@ -141,7 +141,7 @@ def restore_from_files(
 
     To the newest state, or to `txid`, or to the last commit before `at_ms` (UTC; by the times of the files, which
     whoever fetched them has set from their headers). Blocks. On failure nothing is left at `to`.
-    Raises ReplicaError restore-failed or litestream-missing.
+    Raises ReplicaError restore-failed or litestream-missing; RestoreRefused when Litestream found the files wanting.
     """
     if in_the_way := [path for path in (to, *sidecars(to)) if path.exists()]:
         raise ReplicaError(
@@ -206,12 +206,17 @@ _RESTORE_HINTS = (
 def _restore_failed(done: process.Completed, replica: Path) -> ReplicaError:
     said = done.tail
     hint = next((hint for words, hint in _RESTORE_HINTS if words in said), None)
-    return ReplicaError(
+    is_no_room = "no space left" in said or done.returncode < 0
+    return (ReplicaError if is_no_room else RestoreRefused)(
         "restore-failed",
         f"litestream restore {done.sentence()}",
         context=f"from {replica}\n{said}",
         hint=hint or "edge-node replica verify shows which files of the replica are sound",
     )
+
+
+class RestoreRefused(ReplicaError):
+    """Litestream ran and made no database out of these files: the files are at fault, not the place."""
 
 
 class SocketSilent(Exception):

@@ -36,7 +36,8 @@ ASKED_IN_FLIGHT = 16
 HISTORY_EVERY_S = 10.0
 SNAPSHOTS_EVERY_S = 15.0
 # The cap bounds how long after its return a destination stays unnoticed.
-RETRY_BASE_S, RETRY_CAP_S = 0.5, 4.0
+RETRY_BASE_S, RETRY_CAP_S = 0.5, 2.0
+LOOK_EVERY_S = 4.0
 RELIST_EVERY_S = 24 * 3600.0
 # File times of a destination may be this coarse (FAT keeps 2 s).
 TIME_GRAIN_MS = 2_000
@@ -51,6 +52,10 @@ class Link(Protocol):
 
     async def ready(self) -> bool:
         """Connect and claim if need be; false when nothing may be shipped there. Raises DestinationFailed."""
+        ...
+
+    def may_ship(self) -> bool:
+        """Does nobody else own what lies there? Known without asking."""
         ...
 
     def failed(self, error: DestinationFailed) -> None: ...
@@ -99,6 +104,7 @@ class Mirror:
         self._unsound: set[LtxFile] = set()
         self._bytes_per_s: float | None = None
         self._measured: tuple[tuple[int, int], Lag, int | None] | None = None
+        self._takes_history = True
 
     @property
     def frontier(self) -> int:
@@ -110,6 +116,12 @@ class Mirror:
         for lane in self._wakes if history else self._wakes[:1]:
             lane.set()
 
+    def take_history(self, allowed: bool) -> None:
+        """May history and snapshots travel? What extends the frontier always may."""
+        if allowed and not self._takes_history:
+            self.wake()
+        self._takes_history = allowed
+
     def forget_listing(self) -> None:
         """What the destination holds must be listed again before anything is sent."""
         self._listed_at = None
@@ -118,7 +130,7 @@ class Mirror:
         """Ship until cancelled."""
         frontier, history, snapshots = self._wakes
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._lane(self._extend, frontier, every_s=RETRY_CAP_S))
+            lanes.create_task(self._lane(self._extend, frontier, every_s=LOOK_EVERY_S))
             lanes.create_task(self._lane(self._fill_in, history, every_s=HISTORY_EVERY_S))
             lanes.create_task(self._lane(self._send_snapshot, snapshots, every_s=SNAPSHOTS_EVERY_S))
 
@@ -153,7 +165,7 @@ class Mirror:
             self.wake()
         while self._may_send() and (chain := shipping_plan.cheapest_chain(self._candidates(), self.frontier)):
             for file in chain:
-                if not await self._send(file, Lane.FRONTIER):
+                if not self._link.may_ship() or not await self._send(file, Lane.FRONTIER):
                     break  # What is here has changed: plan again.
             if any(file.level > 0 for file in chain):
                 self.wake()  # A coarse file was the cheapest way up: history now lacks the fine ones.
@@ -165,11 +177,11 @@ class Mirror:
         """Has the destination been listed, and is what it holds the past of what is here?"""
         if 0 < self._local.head < self.frontier:
             self._set_back(f"it holds TXID {self.frontier}, the local replica ends at {self._local.head}")
-        return self._listed_at is not None and self._record.set_back is None
+        return self._listed_at is not None and self._record.set_back is None and self._link.may_ship()
 
     # The history lane: parallel, only below the frontier, and not while the destination fails.
     async def _fill_in(self) -> None:
-        if not self._may_send():
+        if not self._may_send() or not self._takes_history:
             return
         files = [file for file in self._local.files if file not in self._unsound]
         todo: Iterator[LtxFile] = iter(shipping_plan.history(files, self._record.held))
@@ -177,7 +189,7 @@ class Mirror:
         async def worker() -> None:
             nonlocal todo
             try:
-                while self._may_send() and (file := next(todo, None)) is not None:
+                while self._may_send() and self._takes_history and (file := next(todo, None)) is not None:
                     await self._send(file, Lane.HISTORY)
             except DestinationFailed:
                 todo = iter(())  # Nobody goes on against a destination that fails.
@@ -189,7 +201,7 @@ class Mirror:
                 raise result
 
     async def _send_snapshot(self) -> None:
-        if not self._may_send():
+        if not self._may_send() or not self._takes_history:
             return
         files = [file for file in self._local.files if file not in self._unsound]
         # The first copy is the frontier lane's, which may choose the same snapshot.

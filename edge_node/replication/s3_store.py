@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -140,21 +141,26 @@ class S3Store:
             found += [RemoteObject(key=meta["path"], size_bytes=meta["size"], time_ms=None) for meta in chunk]
         return found
 
-    async def put(self, key: str, body: bytes, *, time_ms: int | None) -> bool:
+    async def put(self, key: str, body: bytes, *, time_ms: int | None, replace: bool = False) -> bool:
         client = self._small if len(body) <= SMALL_PUT_BYTES else self._parts
         try:
             await obstore.put_async(
-                client, key, body, mode="create", use_multipart=False, attributes=_attributes(time_ms)
+                client,
+                key,
+                body,
+                mode="overwrite" if replace else "create",
+                use_multipart=False,
+                attributes=_attributes(time_ms),
             )
         except obstore.exceptions.AlreadyExistsError:
             return False
         return True
 
     async def put_stream(
-        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int
+        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int, replace: bool = False
     ) -> tuple[T, bool]:
         """In parts, and visible when all are there. Parts cannot be put "where there is none": it is asked before."""
-        if await self.head(key) is not None:
+        if not replace and await self.head(key) is not None:
             return await offload(lambda: fill(lambda _chunk: None)), False
         filling = _Filling(fill)
         try:
@@ -209,6 +215,10 @@ class S3Store:
                 f"{self._name} cannot be reached",
                 context="what answers is not a store: a login page, or a proxy",
             )
+
+    async def delete(self, key: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await obstore.delete_async(self._small, key)
 
     async def sweep(self, prefix: str) -> int:
         return 0  # Nothing is staged under a name: an upload in parts that broke off is invisible.

@@ -20,6 +20,8 @@ SMALL_BYTES = 1_000_000
 CHUNK_BYTES = 1 << 20
 
 Identity = pyrage.x25519.Identity
+# What opens: one identity, or several, of which any one may fit.
+Keys = Identity | tuple[Identity, ...]
 
 
 class Sealer:
@@ -60,44 +62,60 @@ class Sealer:
 
 def read_identity(path: Path) -> Identity:
     """The first age identity in a file, comments skipped. Raises ReplicaError identity-unreadable."""
+    return read_identities(path)[0]
+
+
+def read_identities(path: Path) -> tuple[Identity, ...]:
+    """The age identities in a file, one in a line: the newest first, then those whose objects still lie somewhere.
+
+    Raises ReplicaError identity-unreadable.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        secret = next(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-        return Identity.from_str(secret)
-    except (OSError, UnicodeDecodeError, StopIteration, pyrage.IdentityError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it holds no line AGE-SECRET-KEY-1…"
-        raise ReplicaError(
-            "identity-unreadable",
-            f"no age identity can be read from {path}",
-            context=why,
-            hint="give the recovery identity from the safe: --identity FILE",
-        ) from error
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        found = tuple(Identity.from_str(line) for line in lines if line and not line.startswith("#"))
+        if found:
+            return found
+        why = "it holds no line AGE-SECRET-KEY-1…"
+    except OSError as error:
+        why = str(error.strerror)
+    except (UnicodeDecodeError, pyrage.IdentityError):
+        why = "it holds no line AGE-SECRET-KEY-1…"
+    raise ReplicaError(
+        "identity-unreadable",
+        f"no age identity can be read from {path}",
+        context=why,
+        hint="give the recovery identity from the safe: --identity FILE",
+    )
+
+
+def _all(keys: Keys) -> list[Identity]:
+    return list(keys) if isinstance(keys, tuple) else [keys]
 
 
 class CannotOpen(Exception):
     """Sealed content was altered, cut off, or not sealed to this identity."""
 
 
-def open_sealed(chunks: Iterator[bytes], to: Path, identity: Identity | None) -> None:
-    """Write to a new file what `chunks` holds, decrypted when an identity is given, in bounded memory. Blocks.
+def open_sealed(chunks: Iterator[bytes], to: Path, keys: Keys | None) -> None:
+    """Write to a new file what `chunks` holds, decrypted when keys are given, in bounded memory. Blocks.
 
     Raises CannotOpen, and as `chunks` and writing do; the file is then incomplete.
     """
     with to.open("xb", buffering=CHUNK_BYTES) as file:
-        if identity is None:
+        if keys is None:
             for chunk in chunks:
                 file.write(chunk)
             return
         source, sink = _Source(chunks), _Sink(file.write)
         try:
-            pyrage.decrypt_io(io.BufferedReader(source, CHUNK_BYTES), sink, [identity])
+            pyrage.decrypt_io(io.BufferedReader(source, CHUNK_BYTES), sink, _all(keys))
         except (pyrage.DecryptError, OSError) as error:
             # pyrage tells only in words what its reader or its writer has raised.
             raise source.failure or sink.failure or CannotOpen(str(error)) from error
 
 
-def open_beginning(chunks: Iterator[bytes], identity: Identity | None, size_bytes: int) -> bytes:
-    """The first bytes of what `chunks` holds, decrypted when an identity is given; no more is read than they take.
+def open_beginning(chunks: Iterator[bytes], keys: Keys | None, size_bytes: int) -> bytes:
+    """The first bytes of what `chunks` holds, decrypted when keys are given; no more is read than they take.
 
     Blocks. Raises CannotOpen, and as `chunks` does.
     """
@@ -109,13 +127,13 @@ def open_beginning(chunks: Iterator[bytes], identity: Identity | None, size_byte
             raise _Enough
 
     try:
-        if identity is None:
+        if keys is None:
             for chunk in chunks:
                 take(chunk)
         else:
             source, sink = _Source(chunks), _Sink(take)
             try:
-                pyrage.decrypt_io(io.BufferedReader(source, CHUNK_BYTES), sink, [identity])
+                pyrage.decrypt_io(io.BufferedReader(source, CHUNK_BYTES), sink, _all(keys))
             except (pyrage.DecryptError, OSError) as error:
                 raise source.failure or sink.failure or CannotOpen(str(error)) from error
     except _Enough:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,20 @@ from typing import Any
 from edge_node.base.clock import Clock, utc_text
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import Repeated, event
+from edge_node.replication.claims import claim_epoch, heeds_conditions, later_claims, read_claim
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed, database_prefix
-from edge_node.replication.epoch import (
-    Claim,
-    Epoch,
-    claim_key,
-    claimed_epochs,
-    claims_prefix,
-    folder_name,
-    make_claim,
-    parse_claim,
-)
+from edge_node.replication.epoch import Claim, Epoch, folder_name, make_claim
+from edge_node.replication.fence import Fence
+from edge_node.replication.kit import Kit, ship_kit
 from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.mirror import CopyReport, Mirror
+from edge_node.replication.sharing import WHOLE, Share
 from edge_node.replication.shipping_record import ShippingRecord
 
 # A dead destination is known within one question and its deadline of 5 s; in the status file within 10 s of its death.
 HEALTH_EVERY_S = 2.5
+# Is there anything new for the recovery kit? Asked again so often.
+KIT_EVERY_S = 15.0
 # Confirmed ranges are kept so often; what a kill loses is listed again.
 SAVE_EVERY_S = 5.0
 FIRST_DATABASE = "his"
@@ -46,6 +43,8 @@ class DestinationReport:
     reason: dict[str, Any] | None
     copies: Mapping[str, CopyReport]
     problems: tuple[dict[str, Any], ...]
+    conditional_puts: bool | None = None
+    kit: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The contract's entry; TXIDs and lag are those of `his`."""
@@ -61,6 +60,8 @@ class DestinationReport:
             "behind_bytes": first.lag.size_bytes,
             "catch_up_s": _rounded(first.catch_up_s),
             "last_drill": None,
+            "conditional_puts": self.conditional_puts,
+            "kit": self.kit,
         }
 
 
@@ -69,7 +70,11 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 class Shipper:
-    """One destination. `run` until cancelled; raises nothing of the destination's making."""
+    """One destination. `run` until cancelled; raises nothing of the destination's making.
+
+    `fence` says, for all destinations, whether this machine still owns the history. `kit` makes the recovery kit as it
+    is now; None where there is none to ship.
+    """
 
     def __init__(
         self,
@@ -81,7 +86,11 @@ class Shipper:
         record_path: Path,
         uploads: Counter,
         clock: Clock,
+        fence: Fence | None = None,
+        kit: Callable[[], Kit | None] = lambda: None,
     ) -> None:
+        self._fence = fence
+        self._kit = kit
         self._destination = destination
         self._node_id = node_id
         self._epoch = epoch
@@ -92,6 +101,7 @@ class Shipper:
         self._failures = Repeated()
         self._foreign: Claim | None = None
         self._is_connected = False
+        self._share = WHOLE
         self._connecting = asyncio.Lock()
         self._mirrors = {
             name: Mirror(
@@ -114,6 +124,18 @@ class Shipper:
             if known is replica:
                 self._mirrors[name].wake(history=history)
 
+    def restrain(self, share: Share) -> None:
+        """Take no more than this of a line that others need too; a copy in the building takes what it wants."""
+        if not self._destination.is_beyond_the_lines:
+            return
+        if share.restraints != self._share.restraints:
+            why = "+".join(share.restraints) or "-"
+            event("shipping_restrained", destination=self._destination.name, why=why, part=share.part)
+        self._share = share
+        self._destination.restrain(share.part)
+        for mirror in self._mirrors.values():
+            mirror.take_history(share.history)
+
     def is_current(self) -> bool:
         """Has it confirmed all that is here?"""
         return all(mirror.frontier >= self._replicas[name].head for name, mirror in self._mirrors.items())
@@ -130,91 +152,119 @@ class Shipper:
                     tasks.create_task(mirror.run())
                 tasks.create_task(self._ask_for_health())
                 tasks.create_task(self._keep_record())
+                tasks.create_task(self._keep_kit())
         finally:
             self._save()
             await self._destination.close()
 
     async def ready(self) -> bool:
-        """Connect and claim if need be; false when the destination belongs to another machine.
+        """Connect and claim if need be; false when the destination, or the whole history, belongs to another machine.
 
         Raises DestinationFailed.
         """
         async with self._connecting:
-            if not self._is_connected:
+            if not self._is_connected and not self._is_fenced:
                 await self._destination.open(known=self._record.is_known)
-                self._foreign = await self._claim()
-                self._is_connected = True
-                self.answered()
+                self._meet(await self._claim())
                 if self._foreign is None:
                     self._record.mark_known()
-                else:
-                    event(
-                        "epoch_taken",
-                        level="error",
-                        destination=self._destination.name,
-                        epoch=self._foreign.epoch,
-                        by=self._foreign.machine,
-                    )
-        return self._foreign is None
+                    await self._probe()
+                self._is_connected = True
+                self.answered()
+        return self.may_ship()
 
-    async def _claim(self) -> Claim | None:
-        """Claim our epoch; the claim of another machine that owns this or a later one, else None."""
-        listed = await self._destination.list(claims_prefix(self._node_id))
-        highest = max(claimed_epochs([item.key for item in listed]), default=0)
-        number = max(highest, self._epoch.number)
-        there = await self._read_claim(number)
-        if there is None and number == self._epoch.number:
-            mine = make_claim(
-                self._epoch,
-                node_id=self._node_id,
-                from_txid=self._replicas[FIRST_DATABASE].head,
-                now_ms=self._clock.wall_ms(),
-            )
-            # Looked before, since some stores put whatever the condition; read back, since an answer may be lost.
-            await self._destination.put_new(claim_key(self._node_id, number), mine.to_json())
-            there = await self._read_claim(number)
-        if there is None:
-            raise DestinationFailed(
-                CopyState.UNREACHABLE,
-                f"{self._destination.name} does not show the claim of epoch {number}",
-                context="it was listed, or put, and cannot be read",
-            )
-        return None if there.nonce == self._epoch.nonce else there
+    def may_ship(self) -> bool:
+        """Does nobody else own what lies there?"""
+        return self._foreign is None and not self._is_fenced
 
-    async def _read_claim(self, number: int) -> Claim | None:
-        key = claim_key(self._node_id, number)
-        body = await self._destination.read(key)
-        try:
-            return None if body is None else parse_claim(body)
-        except ValueError as error:
-            raise DestinationFailed(
-                CopyState.REFUSED,
-                f"{self._destination.name}: {key} is not a claim that this program can read",
-                context=str(error),
-                hint="who wrote it? nothing is shipped while it is unclear who owns this epoch",
-            ) from error
+    @property
+    def _is_fenced(self) -> bool:
+        return self._fence is not None and self._fence.superseded is not None
+
+    async def _claim(self) -> Sequence[Claim]:
+        """Claim our epoch; the claims of other machines that own this or a later one."""
+        number = self._epoch.number
+        if later := await later_claims(self._destination, self._node_id, number):
+            return later
+        mine = make_claim(
+            self._epoch,
+            node_id=self._node_id,
+            from_txid=self._replicas[FIRST_DATABASE].head,
+            now_ms=self._clock.wall_ms(),
+            key=self._fence.key if self._fence else None,
+        )
+        there = await claim_epoch(self._destination, mine)
+        return () if there.nonce == self._epoch.nonce else (there,)
+
+    def _meet(self, claims: Sequence[Claim]) -> None:
+        """What the claims of other machines mean: nothing is shipped here, and perhaps nowhere."""
+        found = max(claims, key=lambda claim: claim.epoch, default=None)
+        if found is not None and found != self._foreign:
+            event("epoch_taken", level="error", destination=self._destination.name, epoch=found.epoch, by=found.machine)
+        self._foreign = found
+        if found is not None and self._fence is not None:
+            reach = self._mirrors[FIRST_DATABASE].frontier
+            self._fence.meet(claims, destination=self._destination.name, reach=reach)
+
+    async def _probe(self) -> None:
+        """Remember whether the store can refuse a second claim; asked once, and again at another address."""
+        if self._record.conditional_puts(self._destination.address) is None:
+            answer = await heeds_conditions(self._destination, self._node_id)
+            self._record.remember_conditional_puts(self._destination.address, answer)
 
     async def _ask_for_health(self) -> None:
-        """Also while there is nothing to ship: is the destination there, and is our claim?"""
+        """Also while there is nothing to ship: is the destination there, is our claim, and has nobody a later one?
+
+        In turns, so that it costs one question each time.
+        """
         while True:
-            await asyncio.sleep(HEALTH_EVERY_S)
-            if not self._is_connected or self._foreign is not None:
-                continue  # The mirrors' own tries to connect tell, or nothing is shipped.
-            try:
-                claim = await self._read_claim(self._epoch.number)
-            except DestinationFailed as error:
-                self.failed(error)
-                continue
-            if claim is None:
-                # What was shipped has gone: connect again as if for the first time, and send what is here.
-                event("destination_emptied", level="error", destination=self._destination.name)
-            if claim is None or claim.nonce != self._epoch.nonce:
-                # Another machine's claim where ours was: a store that replaces objects let it. Connecting finds whose.
-                self._is_connected = False
-                for mirror in self._mirrors.values():
-                    mirror.forget_listing()
-                    mirror.wake()
-            self.answered()
+            for look in (self._look_at_our_claim, self._look_for_later_claims):
+                await asyncio.sleep(HEALTH_EVERY_S)
+                if not self._is_connected or not self.may_ship():
+                    continue  # The mirrors' own tries to connect tell, or nothing is shipped.
+                try:
+                    await look()
+                except DestinationFailed as error:
+                    self.failed(error)
+                else:
+                    self.answered()
+
+    async def _look_at_our_claim(self) -> None:
+        claim = await read_claim(self._destination, self._node_id, self._epoch.number)
+        if claim is None:
+            # What was shipped has gone: connect again as if for the first time, and send what is here.
+            event("destination_emptied", level="error", destination=self._destination.name)
+            self._record.forget_what_lies_beside()
+        if claim is None or claim.nonce != self._epoch.nonce:
+            # Another machine's claim where ours was: a store that replaces objects let it. Connecting finds whose.
+            self._is_connected = False
+            for mirror in self._mirrors.values():
+                mirror.forget_listing()
+                mirror.wake()
+
+    async def _look_for_later_claims(self) -> None:
+        self._meet(await later_claims(self._destination, self._node_id, self._epoch.number))
+
+    async def _keep_kit(self) -> None:
+        """Ship the recovery kit when anything in it has changed."""
+        while True:
+            if self._is_connected and self.may_ship() and self._failure is None:
+                try:
+                    await self._ship_kit()
+                except DestinationFailed as error:
+                    self.failed(error)
+                await asyncio.sleep(KIT_EVERY_S)
+            else:
+                await asyncio.sleep(0.5)
+
+    async def _ship_kit(self) -> None:
+        kit = await asyncio.to_thread(self._kit)
+        if kit is None or not self._destination.sealer.suffix:
+            return  # Where nothing is sealed, secrets have no place.
+        if (digest := kit.digest()) != self._record.kit_digest:
+            number = await ship_kit(self._destination, kit)
+            self._record.remember_kit(number, digest)
+            event("kit_shipped", destination=self._destination.name, number=number)
 
     def failed(self, error: DestinationFailed) -> None:
         """The destination did not do what was asked; it is connected to anew before anything else is sent."""
@@ -273,8 +323,21 @@ class Shipper:
             claim = self._foreign
             why = f"epoch {claim.epoch} belongs to {claim.machine} since {claim.claimed_at}"
             problems.append(self._reason("epoch-taken", why, epoch=claim.epoch, machine=claim.machine))
-        reason = problems[-1] if problems else None
-        if problems:
+        blocked = problems[-1] if problems else None
+        conditional = self._record.conditional_puts(self._destination.address)
+        if conditional is False:
+            problems.append(
+                self._reason(
+                    "conditional-puts-missing",
+                    "two machines could both believe that they own the history; a promotion will ask a person",
+                )
+            )
+        reason = blocked
+        if self._is_fenced and self._fence is not None and self._fence.superseded is not None:
+            owner = self._fence.superseded
+            why = f"{owner.by} owns epoch {owner.epoch} of the clinic"
+            reason = reason or self._reason("epoch-taken", why, epoch=owner.epoch, machine=owner.by)
+        if reason is not None:
             state = CopyState.PAUSED
         elif self._failure is not None:
             state = self._failure.state
@@ -286,15 +349,10 @@ class Shipper:
         else:
             state = CopyState.BEHIND
         return DestinationReport(
-            name=self._destination.name, state=state, reason=reason, copies=copies, problems=tuple(problems)
-        )
+            name=self._destination.name, state=state, reason=reason, copies=copies, problems=tuple(problems),
+            conditional_puts=conditional, kit=self._record.kit_number,
+        )  # fmt: skip
 
     def _reason(self, code: str, why: str, *, hint: str | None = None, **args: Any) -> dict[str, Any]:
         told = {} if hint is None else {"hint": hint}
         return {"code": code, "args": {"destination": self._destination.name, "why": why, **told, **args}}
-
-    @property
-    def superseded_by(self) -> str | None:
-        """The machine that holds a later epoch of this clinic, if one does."""
-        later = self._foreign is not None and self._foreign.epoch > self._epoch.number
-        return self._foreign.machine if self._foreign and later else None

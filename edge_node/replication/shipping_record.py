@@ -45,6 +45,10 @@ class ShippingRecord:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._copies: dict[str, CopyRecord] = {}
+        # At which address it was found out whether the store heeds conditions, and the answer.
+        self._conditional: tuple[str, bool] | None = None
+        # The recovery kit that lies there: its number, and the digest of its content.
+        self._kit: tuple[int, str] | None = None
         # Was the destination used before? Then its folder must be there.
         self.is_known = False
         self.is_dirty = False
@@ -52,6 +56,10 @@ class ShippingRecord:
             document = json.loads(path.read_bytes())
             self.is_known = bool(document["known"])
             self._copies = {name: _parse(raw) for name, raw in document["copies"].items()}
+            if asked := document.get("conditional_puts"):
+                self._conditional = (str(asked["address"]), bool(asked["answer"]))
+            if kit := document.get("kit"):
+                self._kit = (int(kit["number"]), str(kit["digest"]))
         except FileNotFoundError:
             pass
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -60,6 +68,31 @@ class ShippingRecord:
     def copy(self, name: str) -> CopyRecord:
         """The record of `e0001/his`; an empty one where there is none yet."""
         return self._copies.setdefault(name, CopyRecord())
+
+    def conditional_puts(self, address: str) -> bool | None:
+        """Does the store at this address refuse to put an object where there is one? None while that is not known."""
+        return self._conditional[1] if self._conditional and self._conditional[0] == address else None
+
+    def remember_conditional_puts(self, address: str, answer: bool) -> None:
+        self._conditional = (address, answer)
+        self.is_dirty = True
+
+    @property
+    def kit_number(self) -> int | None:
+        return self._kit[0] if self._kit else None
+
+    @property
+    def kit_digest(self) -> str | None:
+        return self._kit[1] if self._kit else None
+
+    def remember_kit(self, number: int, digest: str) -> None:
+        self._kit = (number, digest)
+        self.is_dirty = True
+
+    def forget_what_lies_beside(self) -> None:
+        """The destination was emptied: its kit has gone too, and another store may be there."""
+        self._kit = self._conditional = None
+        self.is_dirty = True
 
     def mark_known(self) -> None:
         """The destination has taken our claim."""
@@ -73,6 +106,9 @@ class ShippingRecord:
                 "schema": SCHEMA,
                 "known": self.is_known,
                 "copies": {name: _document(copy) for name, copy in self._copies.items()},
+                "conditional_puts": self._conditional
+                and {"address": self._conditional[0], "answer": self._conditional[1]},
+                "kit": self._kit and {"number": self._kit[0], "digest": self._kit[1]},
             }
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             atomic_write(self._path, json.dumps(document).encode(), mode=0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -11,13 +12,46 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge_node.base.errors import ReplicaError
-from edge_node.replication.destination import Destination, RemoteObject, database_prefix, listed_files
+from edge_node.replication.destination import (
+    Destination,
+    DestinationFailed,
+    RemoteObject,
+    database_prefix,
+    listed_files,
+)
 from edge_node.replication.epoch import folder_name, parse_folder
 from edge_node.replication.ltx import LtxFile, level_path, local_path, read_header, scan
-from edge_node.replication.sealing import SUFFIX, CannotOpen, Identity
+from edge_node.replication.sealing import SUFFIX, CannotOpen, Keys
 
 # As many in flight as the shipper's history lane: round trips, not bytes, are what a restore of small files waits for.
 FETCH_IN_FLIGHT = 32
+
+
+class ObjectUnsound(ReplicaError):
+    """`file` is not what was put there: it cannot be opened, or holds something else."""
+
+    def __init__(self, file: LtxFile, message: str, *, context: str, hint: str, is_foreign: bool = False) -> None:
+        super().__init__("object-unsound", message, context=context, hint=hint)
+        self.file = file
+        # Sealed to others: then the identity is at fault, rather than the object.
+        self.is_foreign = is_foreign
+
+
+class NoCopy(ReplicaError):
+    """A destination holds nothing of this database."""
+
+
+class ObjectGone(ReplicaError):
+    """`file` was listed and is not there any more: compacted away, or deleted."""
+
+    def __init__(self, file: LtxFile, source: str) -> None:
+        super().__init__(
+            "restore-failed",
+            f"{place(file)} has gone from {source}",
+            context="it was listed a moment ago",
+            hint="try again: what covers it is found then",
+        )
+        self.file = file
 
 
 class Source(Protocol):
@@ -45,7 +79,7 @@ class Source(Protocol):
     async def fetch(self, files: Sequence[LtxFile], into: Path) -> None:
         """Bring these files into the folder `into`, where they are not, laid out as a file replica.
 
-        Raises ReplicaError.
+        A file that is there is whole. Raises ReplicaError, of it ObjectUnsound and ObjectGone about one file.
         """
         ...
 
@@ -86,13 +120,17 @@ class LocalSource:
                 except FileNotFoundError:
                     raise
                 except OSError:
-                    shutil.copy2(local_path(self._replica, file), to)
+                    beside = _beside(to)
+                    shutil.copy2(local_path(self._replica, file), beside)
+                    beside.rename(to)
+            except FileNotFoundError as error:
+                raise ObjectGone(file, self.name) from error
             except OSError as error:
                 raise ReplicaError(
                     "restore-failed",
-                    f"{file.name} of level {file.level} cannot be read from {self.name}",
+                    f"{place(file)} cannot be read from {self.name}",
                     context=error.strerror,
-                    hint="try again: Litestream may just have compacted it",
+                    hint="is the disk failing? see dmesg; a destination holds the same: --from NAME",
                 ) from error
             check_file(to, file)
 
@@ -106,7 +144,7 @@ class DestinationSource:
 
     destination: Destination
     prefix: str
-    identity: Identity | None
+    identity: Keys | None
     _objects: Mapping[LtxFile, RemoteObject] | None = None
 
     @property
@@ -145,16 +183,46 @@ class DestinationSource:
     async def fetch(self, files: Sequence[LtxFile], into: Path) -> None:
         objects = await self._listed()
         if self.identity is None and any(objects[file].key.endswith(SUFFIX) for file in files):
-            raise ReplicaError(
-                "identity-missing",
-                f"what {self.name} holds is encrypted, and no identity was given",
-                context=None,
-                hint="give the recovery identity from the safe: --identity FILE",
-            )
+            raise self._sealed()
         await _each(files, lambda file: self._fetch_one(objects[file], file, into))
+
+    async def keys(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, str]:
+        """The objects of some of the files that were listed. Raises ReplicaError."""
+        objects = await self._listed()
+        return {file: objects[file].key for file in files}
+
+    async def look(self, file: LtxFile) -> None:
+        """Open the beginning of one object only. Raises ReplicaError as `fetch`."""
+        item = (await self._listed())[file]
+        if self.identity is None and item.key.endswith(SUFFIX):
+            raise self._sealed()
+        try:
+            header = await self.destination.header(item, self.identity)
+        except CannotOpen as error:
+            raise _cannot_open(item, file, error) from error
+        if (header.min_txid, header.max_txid) != (file.min_txid, file.max_txid):
+            raise ObjectUnsound(
+                file,
+                f"{place(file)} is not what its name says",
+                context=f"it holds TXIDs {header.min_txid} to {header.max_txid}",
+                hint="restore from another destination, or to a TXID before this file",
+            )
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose files these are."""
+        return parse_folder(self.prefix.split("/")[-2]) or 0
 
     async def close(self) -> None:
         await self.destination.close()
+
+    def _sealed(self) -> ReplicaError:
+        return ReplicaError(
+            "identity-missing",
+            f"what {self.name} holds is encrypted, and no identity was given",
+            context=None,
+            hint="give the recovery identity from the safe: --identity FILE",
+        )
 
     async def _listed(self) -> Mapping[LtxFile, RemoteObject]:
         if self._objects is None:
@@ -164,16 +232,30 @@ class DestinationSource:
 
     async def _fetch_one(self, item: RemoteObject, file: LtxFile, into: Path) -> None:
         to = _make_place(into, file)
+        beside = _beside(to)
         try:
-            await self.destination.fetch(item, to, self.identity)
+            await self.destination.fetch(item, beside, self.identity)
+            check_file(beside, file)
+            beside.rename(to)
         except CannotOpen as error:
-            raise ReplicaError(
-                "object-unsound",
-                f"{item.key} cannot be opened",
-                context=f"{error}: it is damaged, or not sealed to this identity",
-                hint="try the recovery identity, or restore from another destination",
-            ) from error
-        check_file(to, file)
+            raise _cannot_open(item, file, error) from error
+        except DestinationFailed:
+            # Only now is it asked for: a store that has lost the object answers like one that has nothing.
+            if await self.destination.head(item.key) is not None:
+                raise
+            raise ObjectGone(file, self.name) from None
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _cannot_open(item: RemoteObject, file: LtxFile, error: CannotOpen) -> ObjectUnsound:
+    return ObjectUnsound(
+        file,
+        f"{item.key} cannot be opened",
+        context=f"{error}: it is damaged, or not sealed to this identity",
+        hint="try the recovery identity, or restore from another destination",
+        is_foreign="matching keys" in str(error),
+    )
 
 
 async def _each(files: Iterable[LtxFile], work: Callable[[LtxFile], Coroutine[Any, Any, None]]) -> None:
@@ -198,19 +280,32 @@ def _make_place(into: Path, file: LtxFile) -> Path:
     return local_path(into, file)
 
 
+_tries = itertools.count()
+
+
+def _beside(to: Path) -> Path:
+    """A name of its own for each try: one that ran into its deadline may still be writing."""
+    return to.with_name(f"{to.name}.{next(_tries)}.part")
+
+
+def place(file: LtxFile) -> str:
+    """A file as it lies at a destination: "0009/0000000000000001-0000000000000008.ltx"."""
+    return f"{file.level:04x}/{file.name}"
+
+
 def check_file(path: Path, file: LtxFile) -> None:
     """Is it what its name says? Sets its file time, by which Litestream restores a past instant, from its header.
 
-    Raises ReplicaError object-unsound.
+    Raises ObjectUnsound.
     """
     try:
         header = read_header(path)
         if (header.min_txid, header.max_txid) != (file.min_txid, file.max_txid):
             raise ValueError(f"it holds TXIDs {header.min_txid} to {header.max_txid}")
     except ValueError as error:
-        raise ReplicaError(
-            "object-unsound",
-            f"{file.name} of level {file.level} is not what its name says",
+        raise ObjectUnsound(
+            file,
+            f"{place(file)} is not what its name says",
             context=str(error),
             hint="restore from another destination, or to a TXID before this file",
         ) from error
@@ -219,7 +314,7 @@ def check_file(path: Path, file: LtxFile) -> None:
 
 
 async def find_source(
-    destination: Destination, *, database: str, node_id: str | None, identity: Identity | None
+    destination: Destination, *, database: str, node_id: str | None, identity: Keys | None
 ) -> DestinationSource:
     """The newest epoch of a clinic that holds this database at a destination; opens the destination.
 
@@ -232,7 +327,7 @@ async def find_source(
         if len(parts) == 5 and parts[2] == database and (number := parse_folder(parts[1])):
             found.setdefault(parts[0], set()).add(number)
     if not found:
-        raise ReplicaError(
+        raise NoCopy(
             "restore-failed",
             f"{destination.name} holds no copy of {database}" + (f" of {node_id}" if node_id else ""),
             context=f"looked below {destination.url}",

@@ -63,14 +63,18 @@ class Store(Protocol):
         """The finished objects below a prefix, in any order."""
         ...
 
-    async def put(self, key: str, body: bytes, *, time_ms: int | None) -> bool:
-        """Put where there is none; false when there is one."""
+    async def put(self, key: str, body: bytes, *, time_ms: int | None, replace: bool = False) -> bool:
+        """Put where there is none; false when there is one. `replace` puts in any case."""
         ...
 
     async def put_stream(
-        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int
+        self, key: str, fill: Callable[[Callable[[bytes], object]], T], *, time_ms: int, replace: bool = False
     ) -> tuple[T, bool]:
         """Put what `fill` hands to the function that it is given; `fill` blocks, and runs in a thread of its own."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Delete an object; no error when there is none. It takes a right that a node's own key need not have."""
         ...
 
     async def head(self, key: str) -> RemoteObject | None:

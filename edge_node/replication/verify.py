@@ -1,27 +1,82 @@
-"""Is what a source holds sound? All that a restore would take is fetched, opened, checked, and restored to scratch."""
+"""Is what a source holds sound? Cheaply every day, by its listing and by samples; `deep`: object by object, restored.
+
+* the chain reaches the newest TXID without a hole, and nothing is missing that was confirmed and is still here;
+* sizes fit those of the local replica's files (a sealed object is larger by what sealing adds);
+* samples open, hold what their names say, carry the time of their content, and have the content that is here, or, where
+  it is here no more, the content that their checksum tells of. Which ones is drawn by the date: in time, all of them.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import filecmp
 import hashlib
+import random
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
-from edge_node.base.errors import Problem, ReplicaError
-from edge_node.replication import litestream
+from edge_node.base.errors import ReplicaError
+from edge_node.replication import ltx
 from edge_node.replication.ltx import LtxFile, local_path, read_header
-from edge_node.replication.restore import plan
-from edge_node.replication.shipping_record import Confirmed
-from edge_node.replication.source import Source
+from edge_node.replication.ltx_content import check_content
+from edge_node.replication.restore import LOOKED_INTO_BYTES, restore
+from edge_node.replication.restore_points import plan
+from edge_node.replication.sealing import SUFFIX
+from edge_node.replication.shipping_plan import Held, cheapest_chain
+from edge_node.replication.shipping_record import CopyRecord
+from edge_node.replication.source import DestinationSource, ObjectGone, ObjectUnsound, Source, place
 
 # A file's time may be kept this coarsely by a destination.
 TIME_GRAIN_MS = 2_000
+DRAWN = 6
+# Of larger ones a sample looks at the header only; `deep` takes them whole.
+SAMPLED_BYTES = 16_000_000
+# What age adds: 16 bytes for each 64 KiB and 16 more, a header, and a stanza for each recipient with random padding.
+SEALED_CHUNK, SEALED_TAG, SEALED_LEAST, SEALED_MOST = 64 * 1024, 16, 150, 4_000
+
+
+class Fault(StrEnum):
+    """What can be wrong with an object, or with the whole."""
+
+    MISSING = "missing"
+    SIZE = "size"
+    UNSOUND = "unsound"
+    TIME = "time"
+    HOLE = "hole"
+    UNRESTORABLE = "unrestorable"
+    UNOPENED = "unopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. `file` is the object, where it is one; `is_here` whether the local replica has it still.
+
+    `mended` says what was done about it.
+    """
+
+    fault: Fault
+    where: str
+    text: str
+    file: LtxFile | None = None
+    is_here: bool = False
+    mended: str | None = None
+    # It stays where it is, and nothing that comes needs it.
+    is_passed_by: bool = False
+
+    def sentence(self) -> str:
+        """For a person."""
+        if self.mended is not None:
+            return f"{self.text}; {self.mended}"
+        if self.file is None:
+            return self.text
+        return f"{self.text}; {'the local replica still has it' if self.is_here else 'it is not here any more'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What was found; `problems` is empty when a restore of the newest state works and every check held."""
+    """What was found. `looked_into` objects were opened, `txid` is how far a restore reaches."""
 
     source: str
     files: int
@@ -29,73 +84,234 @@ class Verified:
     size_bytes: int
     txid: int
     newest_at_ms: int | None
-    problems: tuple[Problem, ...]
+    looked_into: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Is nothing wrong, or all of it mended?"""
+        return all(finding.mended is not None for finding in self.findings)
 
 
-async def verify(source: Source, scratch: Path, *, confirmed: Confirmed | None = None) -> Verified:
-    """Fetch, open and check the chain of the newest restore in a folder below `scratch`, and restore from it.
+async def verify(
+    source: Source,
+    scratch: Path,
+    *,
+    day: str,
+    here: Path | None = None,
+    record: CopyRecord | None = None,
+    deep: bool = False,
+) -> Verified:
+    """Look at a source; samples are fetched into a folder below `scratch`, and `day` (a date) draws them.
 
-    `confirmed` is what the shipper remembers of the newest file; its digest must be found. Raises ReplicaError when the
-    source cannot be asked at all; what is wrong with its content is in the answer.
+    `here` is the local replica of the same epoch, `record` what the shipper remembers of this copy. Raises ReplicaError
+    when the source cannot be asked at all; what is wrong with its content is in the answer.
     """
-    files = await source.list()
-    chain, hole = plan(files)
-    times = await source.times(chain)
-    problems = []
-    if not chain:
-        problems.append(Problem(path=source.name, text="holds nothing to restore from"))
-    if hole is not None:
-        problems.append(Problem(path=f"TXID {hole[0]} to {hole[1]}", text="missing, though later ones are there"))
-    txid, newest_at_ms = 0, None
+    listed = await source.list()
+    chain, hole = plan(listed)
+    local = {_span(file): file for file in ltx.scan(here)} if here is not None else {}
+    findings = [*_reach(source, listed, chain, hole, local.values()), *_missing(listed, record, local)]
+    if isinstance(source, DestinationSource):
+        findings += await _sizes(source, listed, local)
+    bad = {finding.file for finding in findings}
+    asked = sorted(listed) if deep else samples(listed, chain, day=day)
+    look = _Look(source, local, here, record, deep=deep)
     with tempfile.TemporaryDirectory(prefix="verify-", dir=scratch) as folder:
-        sound = []
-        for file in chain:
+        for file in asked:
+            if file not in bad:
+                findings += await look.at(file, Path(folder))
+        newest_at_ms = (await source.times(chain[-1:])).get(chain[-1]) if chain else None
+        txid = chain[-1].max_txid if chain else 0
+        if deep and chain:
             try:
-                await source.fetch([file], Path(folder))
+                done = await restore(source, Path(folder) / "whole.db")
+                txid, newest_at_ms = done.txid, done.newest_at_ms
+                if done.txid < done.wanted_txid:
+                    findings.append(_whole(source, f"a restore reaches TXID {done.txid} of {done.wanted_txid}"))
             except ReplicaError as error:
-                if error.code != "object-unsound":
+                if error.code not in ("object-unsound", "restore-failed"):
                     raise
-                problems.append(Problem(path=_place(file), text=f"{error.message}: {error.context}"))
-                continue
-            sound.append(file)
-            problems += _check(local_path(Path(folder), file), file, times.get(file), confirmed)
-        if chain and len(sound) == len(chain):
-            try:
-                done = await asyncio.to_thread(
-                    litestream.restore_from_files, Path(folder), Path(folder) / "restored.db"
-                )
-            except ReplicaError as error:
-                problems.append(Problem(path=source.name, text=f"{error.message}: {error.context}"))
-            else:
-                txid, newest_at_ms = done.txid, read_header(local_path(Path(folder), chain[-1])).timestamp_ms
+                txid, newest_at_ms = 0, None
+                findings.append(_whole(source, f"{error.message}: {error.context}"))
     return Verified(
         source=source.name,
-        files=len(files),
+        files=len(listed),
         chain=len(chain),
         size_bytes=sum(file.size_bytes for file in chain),
         txid=txid,
         newest_at_ms=newest_at_ms,
-        problems=tuple(problems),
+        looked_into=look.opened,
+        findings=tuple(findings),
     )
 
 
-def _place(file: LtxFile) -> str:
-    return f"{file.level:04x}/{file.name}"
+def still_wrong(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What two looks show, with a repair between them. Pure.
+
+    What is not seen any more is mended; what still is, is not, unless it was passed by on purpose.
+    """
+    first = {(finding.fault, finding.where): finding for finding in before}
+    seen = {(finding.fault, finding.where): finding for finding in after}
+    mended = [
+        finding if finding.mended is not None else replace(finding, mended="well again since then")
+        for key, finding in first.items()
+        if key not in seen
+    ]
+    return (*mended, *(first[key] if key in first and first[key].is_passed_by else seen[key] for key in seen))
 
 
-def _check(path: Path, file: LtxFile, time_ms: int | None, confirmed: Confirmed | None) -> list[Problem]:
-    problems = []
-    header_ms = read_header(path).timestamp_ms
-    if time_ms is not None and abs(header_ms - time_ms) > TIME_GRAIN_MS:
-        problems.append(
-            Problem(path=_place(file), text="its file time is not the time of its content: --at would miss it")
+def _span(file: LtxFile) -> tuple[int, int, int]:
+    return (file.level, file.min_txid, file.max_txid)
+
+
+def _whole(source: Source, text: str) -> Finding:
+    return Finding(fault=Fault.UNRESTORABLE, where=source.name, text=text)
+
+
+def samples(listed: Iterable[LtxFile], chain: Sequence[LtxFile], *, day: str) -> list[LtxFile]:
+    """What a cheap look opens: both ends of the newest chain, the oldest file, and some drawn by the day. Pure."""
+    files = sorted(listed, key=lambda file: (file.max_txid, file.level))
+    drawn = random.Random(day).sample(files, min(DRAWN, len(files)))
+    return list(dict.fromkeys([*chain[:1], *chain[-1:], *files[:1], *drawn]))
+
+
+def _reach(
+    source: Source,
+    listed: Mapping[LtxFile, int | None],
+    chain: Sequence[LtxFile],
+    hole: tuple[int, int] | None,
+    local: Iterable[LtxFile],
+) -> list[Finding]:
+    if not chain:
+        is_here = bool(cheapest_chain(local, 0))
+        text = "it holds nothing that a restore can begin with"
+        return [Finding(fault=Fault.UNRESTORABLE, where=source.name, text=text, is_here=is_here)]
+    if hole is None:
+        return []
+    first, last = hole
+    is_here = any(file.min_txid <= first and file.max_txid >= last for file in cheapest_chain(local, first - 1))
+    return [
+        Finding(
+            fault=Fault.HOLE,
+            where=f"TXID {first}" if first == last else f"TXIDs {first} to {last}",
+            text=f"missing, though later ones are there up to {ltx.head(listed)}: a restore stops before",
+            is_here=is_here,
         )
-    if confirmed and (confirmed.level, confirmed.min_txid, confirmed.max_txid) == (
-        file.level,
-        file.min_txid,
-        file.max_txid,
-    ):
-        with path.open("rb") as content:
-            if hashlib.file_digest(content, "sha256").hexdigest() != confirmed.sha256:
-                problems.append(Problem(path=_place(file), text="its content is not what was shipped"))
-    return problems
+    ]
+
+
+def _missing(
+    listed: Mapping[LtxFile, int | None], record: CopyRecord | None, local: Mapping[tuple[int, int, int], LtxFile]
+) -> list[Finding]:
+    """What was confirmed, is not there any more, and is still here; what is here no more may have been expired."""
+    if record is None:
+        return []
+    there = Held.of(listed)
+    return [
+        Finding(fault=Fault.MISSING, where=place(file), text="confirmed once, and gone", file=file, is_here=True)
+        for file in local.values()
+        if not file.is_snapshot and record.held.covers(file) and not there.covers(file)
+    ]
+
+
+async def _sizes(
+    source: DestinationSource, listed: Mapping[LtxFile, int | None], local: Mapping[tuple[int, int, int], LtxFile]
+) -> list[Finding]:
+    findings = []
+    for file, key in (await source.keys(listed)).items():
+        known = local.get(_span(file))
+        if known is None:
+            if file.size_bytes < ltx.HEADER_BYTES:
+                findings.append(_size(file, "it is shorter than a header", is_here=False))
+            continue
+        least, most = sealed_size(known.size_bytes) if key.endswith(SUFFIX) else (known.size_bytes, known.size_bytes)
+        if not least <= file.size_bytes <= most:
+            expected = f"{least}" if least == most else f"{least} to {most}"
+            findings.append(_size(file, f"it has {file.size_bytes} bytes instead of {expected}", is_here=True))
+    return findings
+
+
+def _size(file: LtxFile, text: str, *, is_here: bool) -> Finding:
+    return Finding(fault=Fault.SIZE, where=place(file), text=text, file=file, is_here=is_here)
+
+
+def sealed_size(size_bytes: int) -> tuple[int, int]:
+    """Between what sizes the object of a file of this size is. Pure."""
+    body = size_bytes + SEALED_TAG * (size_bytes // SEALED_CHUNK + 1)
+    return body + SEALED_LEAST, body + SEALED_MOST
+
+
+class _Look:
+    """Opens one object after another."""
+
+    def __init__(
+        self,
+        source: Source,
+        local: Mapping[tuple[int, int, int], LtxFile],
+        here: Path | None,
+        record: CopyRecord | None,
+        *,
+        deep: bool,
+    ) -> None:
+        self._source, self._local, self._here, self._record, self._deep = source, local, here, record, deep
+        self.opened = 0
+        self._has_said_sealed = False
+
+    async def at(self, file: LtxFile, folder: Path) -> list[Finding]:
+        """What is wrong with this one."""
+        known = self._local.get(_span(file))
+        unsound = Finding(fault=Fault.UNSOUND, where=place(file), text="", file=file, is_here=known is not None)
+        path = local_path(folder, file)
+        try:
+            if file.size_bytes > SAMPLED_BYTES and not self._deep and isinstance(self._source, DestinationSource):
+                await self._source.look(file)
+                self.opened += 1
+                return []
+            await self._source.fetch([file], folder)
+            self.opened += 1
+            return await self._content(path, file, unsound)
+        except ObjectUnsound as error:
+            return [replace(unsound, text=f"{error.message}: {error.context}")]
+        except ObjectGone:
+            return []  # Compacted or expired since it was listed; what covers it is looked at another day.
+        except ReplicaError as error:
+            if error.code != "identity-missing":
+                raise
+            if self._has_said_sealed:
+                return []
+            self._has_said_sealed = True
+            text = "nothing was opened: it is encrypted, and there is no identity here"
+            return [Finding(fault=Fault.UNOPENED, where=self._source.name, text=text)]
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _content(self, path: Path, file: LtxFile, unsound: Finding) -> list[Finding]:
+        findings = []
+        time_ms = (await self._source.times([file])).get(file)
+        if time_ms is not None and abs(read_header(path).timestamp_ms - time_ms) > TIME_GRAIN_MS:
+            text = "its time is not that of its content: --at would miss it"
+            findings.append(replace(unsound, fault=Fault.TIME, text=text))
+        if (why := self._differs(path, file)) is not None:
+            findings.append(replace(unsound, text=why))
+        return findings
+
+    def _differs(self, path: Path, file: LtxFile) -> str | None:
+        known = self._local.get(_span(file))
+        # Of a source on site `here` is the file itself, linked.
+        if known is not None and self._here is not None and path.stat().st_nlink == 1:
+            try:
+                same = filecmp.cmp(path, local_path(self._here, known), shallow=False)
+                return None if same else "its content is not that of the local replica"
+            except FileNotFoundError:
+                pass  # Compacted away meanwhile.
+        newest = self._record.newest if self._record else None
+        if newest and (newest.level, newest.min_txid, newest.max_txid) == _span(file):
+            with path.open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != newest.sha256:
+                    return "its content is not what was shipped"
+        if path.stat().st_size <= LOOKED_INTO_BYTES:
+            try:
+                check_content(path)
+            except ValueError as error:
+                return str(error)
+        return None

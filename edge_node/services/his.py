@@ -11,6 +11,7 @@ import os
 import resource
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,14 +29,17 @@ from edge_node.his.app import MAX_FORM_BYTES, REQUEST_BOUNDS_S, create_app
 from edge_node.his.cipher import Cipher
 from edge_node.his.context import HisContext
 from edge_node.his.health import prove_write, writes
+from edge_node.his.sentinel import Sentinels
 from edge_node.his.staff import queries as staff
 from edge_node.outbox.model import Route
 from edge_node.replication.epoch import current_epoch
 from edge_node.services.alone import alone
+from edge_node.services.line_pictures import LinePictures
 from edge_node.services.own_status import OwnStatus
 from edge_node.services.web_server import AsgiApp, TlsFiles, WholeBody, listening, make_server
 from edge_node.services.web_turns import run_until_signal, serve_in_turns
 from edge_node.status import NodeStatus, ServiceState, status_reader
+from edge_node.status.superseded import SupersededFile
 from edge_node.store.connection import Connection
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.inspect import wal_bytes
@@ -109,6 +113,7 @@ class _Parts:
         self._status = OwnStatus(config.node.run_dir, "his", clock, every_s=EVERY_S)
         self._cleared_at, self._tried_at = -CLEAR_EVERY_S, -TRY_EVERY_S
         self._write_error: str | None = None
+        self._superseded = SupersededFile(state_dir)
         self._began_after_kill_at: int | None = None
         self.tls = _tls_files(config)
         self._certificate = _certificate(self.tls) if self.tls else None
@@ -119,11 +124,14 @@ class _Parts:
             self._path, commit_seconds=self._commits, batch_size=self._batches, wal_limit_bytes=WAL_LIMIT_BYTES,
             litestream_alive=lambda: _litestream_lives(node_status()), clock=clock,
         )  # fmt: skip
+        self._sentinels = Sentinels(state_dir, self.writer, clock, lambda: node_status().clock)
         context = HisContext(
             db_path=self._path, writer=self.writer, clock=clock, node_status=node_status,
             cipher=_cipher(state_dir), clinic_name=config.node.name, node_code=config.node.code,
             epoch=current_epoch(state_dir), language=config.his.language, idle_lock_s=config.his.idle_lock_s,
             upstreams=tuple(Route(upstream=one.name, topics=one.topics) for one in config.upstream),
+            superseded=self._superseded,
+            line_history=LinePictures(config, clock),
         )  # fmt: skip
         app = create_app(
             context, secret_key=_secret("his-secret", state_dir), secure=self.tls is not None,
@@ -146,6 +154,8 @@ class _Parts:
     def turn(self) -> None:
         """Find out whether it can write, clear what nobody needs, and say how it is."""
         self._clear_if_due()
+        if self._superseded() is None:
+            self._sentinels.turn()
         now = self._clock.boottime()
         if self.writer.last_error or now - self._tried_at >= TRY_EVERY_S:
             self._tried_at, self._write_error = now, writes(self.writer)
@@ -172,15 +182,18 @@ class _Parts:
             self._cleared_at = self._clock.boottime()
 
     def _write_status(self, write_error: str | None, *, stopped: bool = False) -> None:
+        owner = self._superseded()
         state: dict[str, Any] = {
-            "writable": write_error is None,
-            "write_error": write_error,
+            "writable": write_error is None and owner is None,
+            "write_error": owner.refusal().message if owner else write_error,
+            "superseded": asdict(owner) if owner else None,
             "wal_bytes": wal_bytes(self._path),
             "requests": self._requests.samples(),
             "commit_seconds": self._commits.samples(),
             "commit_batch_size": self._batches.samples(),
             "certificate": self._certificate,
             "began_after_kill_at": self._began_after_kill_at,
+            "sentinel": self._sentinels.state,
         }
         self._status.write(state, stopped=stopped)
 

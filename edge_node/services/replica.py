@@ -11,42 +11,46 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_node.base.clock import Clock, SystemClock, utc_text
+from edge_node.base.clock import Clock, SystemClock, boot_id, utc_text
 from edge_node.base.files import atomic_write, read_status
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
-from edge_node.replication import anew, lag, litestream
+from edge_node.replication import anew, lag, litestream, sharing
 from edge_node.replication import epoch as epochs
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
 from edge_node.replication.destination import CopyState, DestinationFailed
+from edge_node.replication.local_disk import LocalDisk, Reserve
 from edge_node.replication.local_replica import LocalReplica, Notices
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.shipper import FIRST_DATABASE, Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
 from edge_node.services.destinations import configured
 from edge_node.services.own_status import OwnStatus
+from edge_node.services.replica_ownership import Ownership
+from edge_node.services.replica_proofs import Proofs
 from edge_node.store.inspect import refuse_empty
 from edge_node.store.places import NAMES, db_path
 
 STATUS_EVERY_S = 1.0
+DISK_EVERY_S = 30.0
 # For file systems without notices; and with them against what was missed, more rarely, since a day has 30,000 files.
 SCAN_EVERY_S, SCAN_BESIDE_NOTICES_S = 5.0, 15.0
 # At the stop, what was captured last gets this long to reach the destinations that answer.
 LAST_SHIPMENT_S = 1.0
-# The services that write his.db: a kill of either may leave frames that SQLite forgets.
-WRITERS = ("his", "outbox")
 # Litestream is asked for a last capture while it certainly lives: told to end in its first second, it makes none.
 LAST_CAPTURE_S = 1.0
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, config_path: Path | None = None) -> None:
     """Replicate until SIGTERM or SIGINT. Blocks; must be called in the main thread.
+
+    `config_path` is the file of the configuration, which the recovery kit holds.
 
     Raises StoreError (db-missing, db-corrupt), ReplicaError (Litestream missing or too old), ServiceError
     already-running.
@@ -54,7 +58,7 @@ def run(config: Config) -> None:
     os.umask(0o027)
     for name in NAMES:
         refuse_empty(db_path(config.node.state_dir, name))
-    asyncio.run(_Service(config, SystemClock()).run())
+    asyncio.run(_Service(config, SystemClock(), config_path).run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,14 @@ class _Unusable:
 
 
 class _Service:
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, config_path: Path | None) -> None:
         node = config.node
         self._clock = clock
         self._databases = [db_path(node.state_dir, name) for name in NAMES]
         self._wal = db_path(node.state_dir, FIRST_DATABASE).with_name(f"{FIRST_DATABASE}.db-wal")
         self._epoch = epochs.make_epoch(node.state_dir, config.replica.local, epochs.current_epoch(node.state_dir))
+        self._ownership = Ownership(config, self._epoch, clock, config_path=config_path)
+        self._proofs = Proofs(config, clock, config_path=config_path)
         number = self._epoch.number
         self._replicas = {name: LocalReplica(epochs.replica_path(config.replica.local, number, name)) for name in NAMES}
         self._supervisor = Supervisor(
@@ -107,6 +113,8 @@ class _Service:
             settings=CaptureSettings(sync_every_s=config.replica.sync_every_s),
             clock=clock,
         )
+        self._disk = LocalDisk(self._replicas, budget_bytes=config.replica.disk_budget_bytes)
+        self._reserve = Reserve(node.state_dir)
         self._uploads = Counter()
         self._shippers: list[Shipper] = []
         self._unusable: list[_Unusable] = []
@@ -127,6 +135,8 @@ class _Service:
                     record_path=node.state_dir / "shipping" / f"{wanted.name}.json",
                     uploads=self._uploads,
                     clock=clock,
+                    fence=self._ownership.fence,
+                    kit=self._ownership.kit,
                 )
             )
         self._status = OwnStatus(node.run_dir, "replica", clock, every_s=STATUS_EVERY_S)
@@ -135,8 +145,7 @@ class _Service:
         self._run_dir = node.run_dir
         # Which kills Litestream has begun anew for, by writer; beside its metadata, since it speaks of them.
         self._anew_path = epochs.meta_path(node.state_dir, number, FIRST_DATABASE).with_name("his-begun-anew")
-        self._anew_for: dict[str, int] = {}
-        self._anew_done = anew.read_done(self._anew_path)
+        self._heeded = anew.Heeded(done=anew.read_done(self._anew_path))
 
     async def run(self) -> None:
         stop, asked = asyncio.Event(), asyncio.Event()
@@ -148,12 +157,14 @@ class _Service:
             loop.add_reader(self._notices.fileno(), self._notices.read)
         self._look()
         capturing = asyncio.create_task(self._supervisor.run(stop))
-        parts = (asked.wait(), self._scan(), self._report(), *(shipper.run() for shipper in self._shippers))
+        beside_it = (self._scan(), self._report(), self._keep_the_disk(), self._ownership.run(), self._proofs.run())
+        parts = (asked.wait(), *beside_it, *(shipper.run() for shipper in self._shippers))
         beside = [asyncio.create_task(part) for part in parts]
         try:
             # Whatever ends by itself ends the service: a bug is to be seen, and restarted from outside.
             await asyncio.wait([capturing, *beside], return_when=asyncio.FIRST_COMPLETED)
             if asked.is_set():
+                self._reserve.give_way()
                 await self._capture_the_last()
             stop.set()
             await capturing
@@ -210,6 +221,7 @@ class _Service:
         watchdog_s = watchdog_interval_s()
         while True:
             self._heed_a_killed_writer()
+            self._share_the_lines()
             self._write(stopped=False)
             if not self._is_ready and self._supervisor.state is LitestreamState.RUNNING:
                 self._is_ready = True
@@ -218,19 +230,38 @@ class _Service:
                 notify("WATCHDOG=1")
             await asyncio.sleep(STATUS_EVERY_S if self._is_ready else STATUS_EVERY_S / 10)
 
+    async def _keep_the_disk(self) -> None:
+        while True:
+            await asyncio.to_thread(self._reserve.keep)
+            await asyncio.sleep(DISK_EVERY_S)
+            if (shedding := self._disk.plan()) is not None:
+                await asyncio.to_thread(self._disk.shed, shedding)
+                self._look()
+
     def _heed_a_killed_writer(self) -> None:
         """Where a writer says that it follows one that was killed, Litestream must not go on from where it was."""
-        database = self._databases[NAMES.index(FIRST_DATABASE)]
-        if self._anew_for and not self._supervisor.is_beginning_anew(database):
+        paths = dict(zip(NAMES, self._databases, strict=True))
+        beginning = [name for name, path in paths.items() if self._supervisor.is_beginning_anew(path)]
+        done = anew.finished(self._heeded, beginning=beginning)
+        if done != self._heeded:
+            # What cannot be written down is done once more after a restart of this service.
             with contextlib.suppress(OSError):
-                self._anew_done = {**self._anew_done, **self._anew_for}
-                atomic_write(self._anew_path, json.dumps(self._anew_done).encode())
-                self._anew_for = {}
-        files = {writer: read_status(self._run_dir, writer) for writer in WRITERS}
+                atomic_write(self._anew_path, json.dumps(dict(done.done)).encode())
+                self._heeded = done
+        files = {writer: read_status(self._run_dir, writer) for writers in anew.WRITERS.values() for writer in writers}
         said = {writer: file.state.get("began_after_kill_at") for writer, file in files.items() if file}
-        if due := anew.due(said, begun_for=self._anew_for, done_for=self._anew_done, now_ms=self._clock.wall_ms()):
-            self._anew_for = {**self._anew_for, **due}
-            self._supervisor.begin_anew(database)
+        self._heeded, names = anew.heed(said, self._heeded, now_ms=self._clock.wall_ms())
+        for name in names:
+            self._supervisor.begin_anew(paths[name])
+
+    def _share_the_lines(self) -> None:
+        """Others need the lines too: what they say of it goes to the shippers."""
+        files = (read_status(self._run_dir, name) for name in ("links", "outbox"))
+        now, boot = self._clock.boottime(), boot_id()
+        said = [file.state if file and not file.is_stale(now, this_boot=boot) else None for file in files]
+        share = sharing.share(*said)
+        for shipper in self._shippers:
+            shipper.restrain(share)
 
     def _write(self, *, stopped: bool) -> None:
         self._status.write(self._state(), stopped=stopped)
@@ -241,7 +272,8 @@ class _Service:
         his = self._replicas[FIRST_DATABASE]
         return {
             "epoch": self._epoch.number,
-            "superseded_by": next((s.superseded_by for s in self._shippers if s.superseded_by), None),
+            "superseded_by": self._ownership.superseded_by,
+            "superseded": self._ownership.fence.superseded and asdict(self._ownership.fence.superseded),
             "litestream": self._supervisor.state,
             "litestream_version": self._supervisor.version,
             "litestream_restarts": self._supervisor.restarts,
@@ -250,11 +282,16 @@ class _Service:
             "captured_at": _utc(captured[FIRST_DATABASE]),
             "destinations": [
                 self._local_entry(his, captured[FIRST_DATABASE]),
-                *(report.as_json() for report in reports),
+                *({**report.as_json(), **self._proofs.shown(report.name)} for report in reports),
                 *(unusable.entry(his) for unusable in self._unusable),
             ],
             "uploads": self._uploads.samples(),
-            "problems": [problem for report in reports for problem in report.problems],
+            "problems": [
+                *(problem for report in reports for problem in report.problems),
+                *self._ownership.problems(),
+                *self._disk.problems(),
+                *self._proofs.problems(),
+            ],
             "databases": {
                 name: {
                     "txid": replica.head,

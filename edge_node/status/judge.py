@@ -40,8 +40,11 @@ def judge(
     outbox, outbox_file = read_outbox(files.get("outbox")), files.get("outbox")
     replica_file = files.get("replica")
     replica = _replica(replica_file, fresh="replica" in is_ok)
+    superseded = _superseded(files)
     heard_outbox = outbox if "outbox" in is_ok else None
     own_problems = shapes.reasons(outbox_file.state.get("problems")) if outbox_file and "outbox" in is_ok else ()
+    monitor_file = files.get("monitor")
+    monitored = shapes.reasons(monitor_file.state.get("problems")) if monitor_file and "monitor" in is_ok else ()
     problems = [
         *(
             Reason(code=f"service-{state}", args={"service": name})
@@ -50,16 +53,18 @@ def judge(
         ),
         *([Reason(code="clock-suspect", args={"wall_ms": wall_ms})] if clock is ClockState.SUSPECT else []),
         *_disk_problems(disk_free_bytes),
-        *_his_problems(files.get("his")),
+        *([superseded] if superseded else []),
+        *(_his_problems(files.get("his")) if superseded is None else []),
         *(outbox_problems(heard_outbox, own_problems) if heard_outbox else own_problems),
         *(_replica_problems(replica_file, replica, rpo_limits_s) if "replica" in is_ok else []),
         *_line_problems(links),
         *links.problems,
+        *monitored,
     ]
     return NodeStatus(
         node_id=node_id,
         epoch=_epoch(replica_file),
-        superseded_by=shapes.words(replica_file.state.get("superseded_by")) if replica_file else None,
+        superseded_by=str(superseded.args["machine"]) if superseded else None,
         mode=links.mode,
         mode_since=links.since,
         mode_reason=links.reason,
@@ -83,7 +88,7 @@ def judge(
         watch=links.watch,
         outbox_is_known=heard_outbox is not None,
         exits={
-            **{problem.code: ExitCode.DATA for problem in own_problems},
+            **{problem.code: ExitCode.DATA for problem in (*own_problems, *monitored)},
             **{problem.code: ExitCode.NETWORK for problem in links.problems},
         },
     )
@@ -93,6 +98,17 @@ def _service_state(file: ServiceStatus | None, now: float, this_boot: str) -> Se
     if file is None or file.stopped:
         return ServiceState.STOPPED
     return ServiceState.STALE if file.is_stale(now, this_boot=this_boot) else ServiceState.OK
+
+
+def _superseded(files: Mapping[str, ServiceStatus | None]) -> Reason | None:
+    """Was this machine replaced? For ever: what any service said last holds, however long ago."""
+    for file in (files.get("replica"), files.get("his")):
+        said = shapes.mapping(file.state.get("superseded")) if file else {}
+        if by := shapes.words(said.get("by")):
+            since, why = shapes.moment(said.get("claimed_at")), shapes.words(said.get("why"))
+            args = {"machine": by, "epoch": shapes.count(said.get("epoch")) or 0, "since": since or "-"}
+            return Reason(code="superseded", args={**args, "said": why} if why else args)
+    return None
 
 
 def _epoch(file: ServiceStatus | None) -> int:

@@ -137,6 +137,19 @@ def _target(raw: Mapping[str, Any]) -> dict[str, Any]:
         "rtt_s": shapes.number(raw.get("rtt_s")),
         "jitter_s": shapes.number(raw.get("jitter_s")),
         "silent_s": shapes.number(raw.get("silent_s")),
+        "direction": _direction(raw.get("direction")),
+    }
+
+
+def _direction(raw: Any) -> dict[str, Any] | None:
+    """What is lost each way, of a target that can tell; None of every other."""
+    if not isinstance(raw, Mapping):
+        return None
+    out, back, unknown = (shapes.mapping(raw.get(name)) for name in ("out", "back", "unknown"))
+    return {
+        "out": {"loss_ratio": shapes.ratio(out.get("loss_ratio")), "jitter_s": shapes.number(out.get("jitter_s"))},
+        "back": {"loss_ratio": shapes.ratio(back.get("loss_ratio")), "jitter_s": shapes.number(back.get("jitter_s"))},
+        "unknown": {"loss_ratio": shapes.ratio(unknown.get("loss_ratio"))},
     }
 
 

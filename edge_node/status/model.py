@@ -99,6 +99,16 @@ PROBLEM_EXITS: Mapping[str, ExitCode] = {
     "rpo-exceeded": ExitCode.REPLICA,
     "replica-set-back": ExitCode.REPLICA,
     "epoch-taken": ExitCode.REPLICA,
+    "replica-budget": ExitCode.REPLICA,
+    "replica-budget-stuck": ExitCode.REPLICA,
+    "superseded": ExitCode.DATA,
+    "superseded-tail": ExitCode.DATA,
+    "superseded-tail-missing": ExitCode.DATA,
+    "outbox-superseded": ExitCode.DATA,
+    "conditional-puts-missing": ExitCode.REPLICA,
+    "kit-incomplete": ExitCode.REPLICA,
+    "clock-set-ahead": ExitCode.DATA,
+    "clock-set-back": ExitCode.DATA,
     "line-down": ExitCode.NETWORK,
 }
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from edge_node.base.files import atomic_write
 from edge_node.cli.main import Where
-from edge_node.cli.units import BESIDE, SERVICES, SYSTEM, UNITS, shipped_units, units_group
+from edge_node.cli.units import BESIDE, PROOFS, SERVICES, SYSTEM, UNITS, shipped_units, units_group
 from edge_node.status import SERVICES as KNOWN_SERVICES
 
 WITHOUT_CAPABILITY, WITH_CAPABILITY = 1.5, 2.0
@@ -22,12 +22,21 @@ needs_systemd = pytest.mark.skipif(
 )
 
 
-def install(root: Path, *options: str) -> Result:
+SIGNED = """
+[[line]]
+name = "telecom"
+preferred = 1
+interface = "enp2s0"
+target = [{ address = "10.100.0.1", kind = "stamp", credential = "stamp-key" }]
+"""
+
+
+def install(root: Path, *options: str, more: str = "") -> Result:
     home = root / "home"
     if not home.exists():
         home.mkdir(parents=True)
         text = '[node]\nid = "clinic-0042"\n[replica]\nplain = true\n[his]\nlisten = "127.0.0.1:8443"\n'
-        atomic_write(home / "edge-node.toml", text.encode())
+        atomic_write(home / "edge-node.toml", (text + more).encode())
     arguments = ["install", "--root", str(root), "--home", str(home), *options]
     return CliRunner().invoke(units_group, arguments, obj=Where())
 
@@ -61,6 +70,22 @@ def test_installing_twice_changes_nothing_the_second_time(tmp_path: Path) -> Non
         assert (tmp_path / SYSTEM / unit).resolve() == (shipped_units() / unit).resolve()
 
 
+def test_the_key_of_a_signed_target_reaches_the_service_that_may_not_look_for_it(tmp_path: Path) -> None:
+    """Without its file the service starts all the same, and says what is missing: systemd would say nothing useful."""
+    install(tmp_path, more=SIGNED)
+    drop_in = tmp_path / SYSTEM / "edge-links.service.d/20-credentials.conf"
+    assert drop_in.read_text().splitlines()[1:] == [
+        "[Service]",
+        f"LoadCredential=stamp-key:{tmp_path}/home/credentials/stamp-key",
+        "SetCredential=stamp-key:absent",
+    ]
+    (tmp_path / "home/edge-node.toml").write_text('[node]\nid = "clinic-0042"\n')
+    assert "20-credentials.conf" in install(tmp_path).stdout
+    assert drop_in.read_text().splitlines()[1:] == ["[Service]"], (
+        "a key that is no longer named is no longer handed out"
+    )
+
+
 def test_a_link_that_somebody_changed_is_mended(tmp_path: Path) -> None:
     install(tmp_path)
     unit = tmp_path / SYSTEM / "edge-his.service"
@@ -72,7 +97,7 @@ def test_a_link_that_somebody_changed_is_mended(tmp_path: Path) -> None:
 @needs_systemd
 def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     """An unknown key is only a warning to systemd, and its exit code is 0: nothing at all may be said."""
-    install(tmp_path)
+    install(tmp_path, more=SIGNED)
     done = judged(tmp_path, "verify", *(str(tmp_path / SYSTEM / unit) for unit in UNITS))
     # The interpreter of the release is not on this machine; that is all that may be missed.
     said = [line for line in done.stderr.splitlines() if "/opt/edge-node/current/bin/python is not exec" not in line]
@@ -84,7 +109,7 @@ def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", (*SERVICES, *PROOFS))
 def test_exposure(tmp_path: Path, service: str) -> None:
     install(tmp_path)
     done = judged(

@@ -11,7 +11,7 @@ import pytest
 
 from edge_node.base.errors import ReplicaError
 from edge_node.replication.ltx import LtxFile
-from edge_node.replication.restore import as_of, plan, points_of
+from edge_node.replication.restore_points import as_of, plan, points_of
 
 
 class Told:

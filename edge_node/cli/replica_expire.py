@@ -1,0 +1,165 @@
+"""`replica expire`: delete what a destination need not keep, by whoever holds the right to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from edge_node.base.clock import SystemClock
+from edge_node.base.errors import ReplicaError, UsageError
+from edge_node.base.files import read_status
+from edge_node.base.logs import event
+from edge_node.base.units import parse_duration, spoken_duration, spoken_size
+from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.output import answer, answer_json, talk
+from edge_node.cli.replica_source import identity_of
+from edge_node.config.schema import Config
+from edge_node.config.schema import Destination as Wanted
+from edge_node.replication.expire import FINE_S, KEEP_S, LEAST_FINE_S, LEAST_KEEP_S, Expiry, expire, find_expiry
+from edge_node.replication.ltx import LtxFile
+from edge_node.replication.sealing import Sealer
+from edge_node.replication.source import NoCopy, find_source
+from edge_node.services.destinations import configured
+from edge_node.store.places import NAMES
+
+SHOWN = 5
+TOLD_EVERY = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What went of one database, or would go."""
+
+    database: str
+    expiry: Expiry
+    deleted: int
+
+    def sentence(self, *, dry_run: bool) -> str:
+        goes = self.expiry.goes
+        size = spoken_size(sum(file.size_bytes for file in goes))
+        verb = f"{len(goes)} objects would go" if dry_run else f"{self.deleted} objects deleted"
+        begin = f"; states restore from TXID {self.expiry.oldest.max_txid} on" if self.expiry.oldest else ""
+        return f"{self.database}: {verb}, {size}{begin}"
+
+
+@click.command("expire")
+@click.option("--from", "name", required=True, help="The destination.")
+@click.option("--keep", default=None, help="States of so long can be restored. Default: 90d; 8d at least.")
+@click.option(
+    "--fine", default=None, help="So long to single captures, then where a coarser file covers. Default: 30d."
+)
+@click.option(
+    "--credential", type=click.Path(path_type=Path), help="A key with the right to delete, if not the node's."
+)
+@click.option("--identity", type=click.Path(path_type=Path), help="Opens what everything will begin with, before.")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
+@click.option("--reason", default="", help="For the record.")
+@where_options
+@click.pass_obj
+def replica_expire(
+    where: Where,
+    name: str,
+    keep: str | None,
+    fine: str | None,
+    credential: Path | None,
+    identity: Path | None,
+    as_json: bool,
+    dry_run: bool,
+    reason: str,
+) -> None:
+    """Delete old objects so that after every single deletion everything that is kept still restores."""
+    keep_s = _duration("--keep", keep, KEEP_S, LEAST_KEEP_S, "the local replica keeps 7 days and would ship them again")
+    fine_s = min(keep_s, _duration("--fine", fine, FINE_S, LEAST_FINE_S, "the local replica keeps captures for a day"))
+    config = where.load()
+    run_as_owner(config)
+    wanted = next((found for found in config.replica.destination if found.name == name), None)
+    if wanted is None:
+        known = ", ".join(found.name for found in config.replica.destination) or "none"
+        raise UsageError("usage", f"there is no destination {name!r}", context=f"known: {known}", hint=None)
+    _refuse_a_jumped_clock(config)
+    if credential is not None:
+        wanted = wanted.model_copy(update={"credential": str(credential.absolute())})
+    done = asyncio.run(_expired(config, wanted, identity, keep_s=keep_s, fine_s=fine_s, dry_run=dry_run))
+    if not dry_run:
+        event("replica_expired", destination=name, objects=sum(one.deleted for one in done), why=reason)
+    if as_json:
+        answer_json(
+            [
+                {
+                    "database": one.database,
+                    "objects": [f"{file.level:04x}/{file.name}" for file in one.expiry.goes],
+                    "size_bytes": sum(file.size_bytes for file in one.expiry.goes),
+                    "deleted": one.deleted,
+                    "oldest_txid": one.expiry.oldest.max_txid if one.expiry.oldest else None,
+                }
+                for one in done
+            ]
+        )
+        return
+    for one in done:
+        answer(one.sentence(dry_run=dry_run))
+        if dry_run:
+            _show(one.expiry.goes)
+
+
+def _show(files: tuple[LtxFile, ...]) -> None:
+    for file in files[:SHOWN]:
+        talk(f"  {file.level:04x}/{file.name}")
+    if len(files) > SHOWN:
+        talk(f"  and {len(files) - SHOWN} more, oldest first; --json names them all")
+
+
+def _duration(option: str, text: str | None, default_s: float, least_s: float, why: str) -> float:
+    try:
+        seconds = default_s if text is None else parse_duration(text)
+    except ValueError as error:
+        raise UsageError("usage", f"{option}: {error}", context=None, hint="such as 90d") from None
+    if seconds < least_s:
+        raise UsageError(
+            "usage", f"{option} {text} is too short", context=why, hint=f"{option} {spoken_duration(least_s)} at least"
+        )
+    return seconds
+
+
+def _refuse_a_jumped_clock(config: Config) -> None:
+    file = read_status(config.node.run_dir, "replica")
+    problems = file.state.get("problems", ()) if file and not file.stopped else ()
+    for problem in problems if isinstance(problems, list) else ():
+        if isinstance(problem, dict) and problem.get("code") in ("clock-set-ahead", "clock-set-back"):
+            raise ReplicaError(
+                "clock-doubtful",
+                "nothing was deleted: the clock of this machine has jumped",
+                context=f"{problem['code']}: {problem.get('args')}",
+                hint="set it right; a day after the last jump, or when it is taken back, old objects may go again",
+            )
+
+
+async def _expired(
+    config: Config, wanted: Wanted, identity: Path | None, *, keep_s: float, fine_s: float, dry_run: bool
+) -> list[_Done]:
+    done = []
+    keys_ = identity_of(config, identity, sealed=not config.replica.plain)
+    for database in NAMES:
+        destination = configured(wanted, Sealer(()), state_dir=config.node.state_dir)
+        try:
+            source = await find_source(destination, database=database, node_id=config.node.id, identity=keys_)
+            now_ms = SystemClock().wall_ms()
+            expiry, keys = await find_expiry(source, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
+            count = 0
+            if not dry_run:
+                count = await expire(source, destination, expiry, keys, tell=_tell)
+            done.append(_Done(database=database, expiry=expiry, deleted=count))
+        except NoCopy:
+            continue
+        finally:
+            await destination.close()
+    return done
+
+
+def _tell(count: int) -> None:
+    if count % TOLD_EVERY == 0:
+        talk(f"{count} deleted")

@@ -1,0 +1,107 @@
+"""`replica restore`: a database made from a copy of it, in a new file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_node.base.clock import parse_utc, utc_text
+from edge_node.base.errors import ReplicaError, UsageError
+from edge_node.base.units import spoken_size
+from edge_node.cli.main import Where, where_options
+from edge_node.cli.output import answer, answer_json, talk
+from edge_node.cli.replica_source import Wish, asked, source_options
+from edge_node.replication.progress import Progress, Told
+from edge_node.replication.restore import restore
+from edge_node.replication.restore_points import as_of, plan
+from edge_node.replication.source import Source
+
+# Where nobody looks at a terminal, a line of progress so often.
+SAID_EVERY_S = 10.0
+
+
+@click.command("restore")
+@source_options
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="The new file; nothing is overwritten.")
+@click.option("--at", "at", help="What was committed by this time, such as 2026-11-22T09:00:00+08:00.")
+@click.option("--txid", type=click.IntRange(min=1), help="What was committed by this transaction.")
+@click.option("--json", "as_json", is_flag=True, help="What was restored as a document.")
+@click.option("--dry-run", is_flag=True, help="Say what would be restored, and fetch nothing.")
+@where_options
+@click.pass_obj
+def replica_restore(
+    where: Where, wish: Wish, to: Path, at: str | None, txid: int | None, as_json: bool, dry_run: bool
+) -> None:
+    """Make a database from a copy of it; its integrity is checked."""
+    at_ms = _time(at)
+    if at_ms is not None and txid is not None:
+        raise UsageError("usage", "--at and --txid are two answers to one question", context=None, hint="give one")
+
+    async def made() -> Any:
+        async with asked(where, wish) as source:
+            if dry_run:
+                return source, await _planned(source, at_ms=at_ms, txid=txid)
+            with shown_progress() as tell:
+                return source, await restore(source, to.absolute(), at_ms=at_ms, txid=txid, tell=tell)
+
+    source, done = asyncio.run(made())
+    if dry_run:
+        answer(f"would restore {to} from {source.name}: {done}")
+    elif as_json:
+        answer_json(
+            {**asdict(done), "path": str(done.path), "newest_at": utc_text(done.newest_at_ms), "whole": done.is_whole}
+        )
+    else:
+        answer(done.sentence())
+    if not dry_run and not done.is_whole:
+        # The file is there and sound, and not all that was asked for: no script may take it for that.
+        raise ReplicaError(
+            "restore-incomplete",
+            f"{to} was made, and holds less than {source.name} should give",
+            context=f"it ends at TXID {done.txid}",
+            hint="edge-node replica restore --from ANOTHER; replica verify --from NAME mends a destination from here",
+        )
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Told]:
+    """Progress for a person who waits: one line that changes on a terminal, a line now and then elsewhere."""
+    is_terminal = sys.stderr.isatty()
+    said_at = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal said_at
+        if is_terminal:
+            click.echo(f"\r{progress.sentence():<60}", nl=False, err=True)
+        elif progress.elapsed_s - said_at >= SAID_EVERY_S or progress.elapsed_s < said_at:
+            said_at = progress.elapsed_s
+            talk(progress.sentence())
+
+    try:
+        yield tell
+    finally:
+        if is_terminal:
+            click.echo(f"\r{'':<60}\r", nl=False, err=True)
+
+
+async def _planned(source: Source, *, at_ms: int | None, txid: int | None) -> str:
+    files = await source.list()
+    chain, _ = plan(files if at_ms is None else await as_of(source, files, at_ms), txid=txid)
+    if not chain:
+        return "nothing, since it holds nothing for that point"
+    size_bytes = sum(file.size_bytes for file in chain)
+    return f"TXID {chain[-1].max_txid} out of {len(chain)} files, {spoken_size(size_bytes)}"
+
+
+def _time(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_utc(text)
+    except ValueError as error:
+        raise UsageError("usage", f"--at: {error}", context=None, hint="give the time with its zone") from error

@@ -1,0 +1,167 @@
+"""Which copy a command speaks of: --from and what it takes to reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_node.base.errors import UsageError
+from edge_node.base.systemd import credential_path
+from edge_node.cli.main import Where, run_as_owner
+from edge_node.config.schema import Config
+from edge_node.replication.destination import Destination
+from edge_node.replication.epoch import current_epoch, replica_path
+from edge_node.replication.ltx import scan
+from edge_node.replication.s3_access import S3Access
+from edge_node.replication.sealing import Keys, Sealer, read_identities
+from edge_node.replication.source import LocalSource, Source, find_source
+from edge_node.services.destinations import configured
+from edge_node.store.places import NAMES
+
+LOCAL = "local"
+
+
+def source_options(command: Any) -> Any:
+    """--from, --database, --identity, --node, and how a bucket is reached: passed on as one `Wish`."""
+
+    @functools.wraps(command)
+    def wished(origin: str, database: str, **others: Any) -> Any:
+        reach = {name: others.pop(name) for name in ("identity", "node_id", "endpoint", "region", "credential")}
+        return command(wish=_wish(origin, database, **reach), **others)
+
+    for option in (
+        click.option("--from", "origin", default=LOCAL, show_default=True, help="local, a destination, or a URL."),
+        click.option("--database", type=click.Choice(NAMES), default="his", show_default=True),
+        *_reach_options(),
+    ):
+        wished = option(wished)
+    return wished
+
+
+def sources_options(command: Any) -> Any:
+    """--from, which may be repeated (default: every destination), and as source_options; passed on as `wishes`.
+
+    The function that makes them is called with the configuration and the databases that are meant.
+    """
+
+    @functools.wraps(command)
+    def wished(origins: tuple[str, ...], **others: Any) -> Any:
+        reach = {name: others.pop(name) for name in ("identity", "node_id", "endpoint", "region", "credential")}
+
+        def wishes(config: Config | None, databases: Sequence[str]) -> list[Wish]:
+            names = origins or tuple(found.name for found in (config.replica.destination if config else ()))
+            return [_wish(name, database, **reach) for name in names for database in databases]
+
+        return command(wishes=wishes, **others)
+
+    for option in (
+        click.option("--from", "origins", multiple=True, help="local, a destination, or a URL. Default: all of them."),
+        *_reach_options(),
+    ):
+        wished = option(wished)
+    return wished
+
+
+def _reach_options() -> tuple[Any, ...]:
+    return (
+        click.option("--identity", type=click.Path(path_type=Path), help="File with the age identity that opens it."),
+        click.option("--node", "node_id", help="Whose copy, where a URL holds several clinics'."),
+        click.option("--endpoint", help="The store's address, where --from is an s3:// URL."),
+        click.option("--region", help="Its region."),
+        click.option(
+            "--credential",
+            type=click.Path(path_type=Path),
+            help="File with its key: TOML with access_key_id and secret_access_key.",
+        ),
+    )
+
+
+def _wish(
+    origin: str,
+    database: str,
+    *,
+    identity: Path | None,
+    node_id: str | None,
+    endpoint: str | None,
+    region: str | None,
+    credential: Path | None,
+) -> Wish:
+    bucket = S3Access(endpoint=endpoint, region=region, credential=credential)
+    return Wish(origin=origin, database=database, identity=identity, node_id=node_id, bucket=bucket)
+
+
+Wishes = Callable[[Config | None, Sequence[str]], "list[Wish]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Which copy is spoken of. `bucket` says how an s3:// URL is reached."""
+
+    origin: str
+    database: str
+    identity: Path | None
+    node_id: str | None
+    bucket: S3Access
+
+
+@contextlib.asynccontextmanager
+async def asked(where: Where, wish: Wish) -> AsyncIterator[Source]:
+    source = await source_of(where, wish)
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+async def source_of(where: Where, wish: Wish) -> Source:
+    """The copy that --from speaks of. A URL needs no configuration: a new machine has none. Raises EdgeError."""
+    origin, database = wish.origin, wish.database
+    if "://" in origin:
+        config = where.load() if where.path().exists() else None
+        return await find_source(
+            Destination(origin, origin, Sealer(()), s3=wish.bucket),
+            database=database,
+            node_id=wish.node_id,
+            identity=identity_of(config, wish.identity, sealed=True),
+        )
+    config = where.load()
+    run_as_owner(config)
+    if origin == LOCAL:
+        return local_source(config, database)
+    known = {found.name: found for found in config.replica.destination}
+    if origin not in known:
+        raise UsageError(
+            "usage",
+            f"there is no destination {origin!r}",
+            context=f"known: {', '.join([LOCAL, *known])}",
+            hint="give one of these, or a URL such as file:///mnt/nas/clinic",
+        )
+    return await find_source(
+        configured(known[origin], Sealer(()), state_dir=config.node.state_dir),
+        database=database,
+        node_id=wish.node_id or config.node.id,
+        identity=identity_of(config, wish.identity, sealed=not config.replica.plain),
+    )
+
+
+def local_source(config: Config, database: str) -> LocalSource:
+    """The local replica of the newest epoch that has captured anything."""
+    newest = current_epoch(config.node.state_dir)
+    replicas = [replica_path(config.replica.local, number, database) for number in range(newest, 0, -1)]
+    return LocalSource(next((replica for replica in replicas if scan(replica)), replicas[0]))
+
+
+def identity_of(config: Config | None, given: Path | None, *, sealed: bool) -> Keys | None:
+    """The identity that was given, else this node's own where it has one. Raises ReplicaError identity-unreadable."""
+    if given is not None:
+        return read_identities(given)
+    if config is None or not sealed:
+        return None
+    own = credential_path("node-identity", state_dir=config.node.state_dir)
+    return read_identities(own) if own.exists() else None
