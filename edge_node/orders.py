@@ -6,6 +6,10 @@ The watcher's file is `links.json`:
 
 with times in UTC. Every order runs out by itself, and survives restarts until then. A reader believes nothing: an entry
 that it does not understand is left out and named, so that one slip of a hand cannot stop a failover.
+
+The monitor's is `maintenance.json`: announced work on lines, which it records in node.db (`cancelled` where it was):
+
+    {"schema": 1, "orders": [{"id", "line", "since", "until", "announced", "by", "why", "cancelled", "cancelled_by"}]}
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -73,27 +77,66 @@ class OrdersRead:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """Announced work on a line; times are UTC milliseconds. Taken back, it ends at its start, or when that was done."""
+
+    id: str
+    line: str
+    start_ms: int
+    until_ms: int
+    announced_ms: int
+    by: str
+    why: str
+    cancelled_ms: int | None = None
+    cancelled_by: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        taken_back = {} if self.cancelled_ms is None else {"cancelled": utc_text(self.cancelled_ms),
+                                                           "cancelled_by": self.cancelled_by}  # fmt: skip
+        return {
+            "id": self.id,
+            "line": self.line,
+            "since": utc_text(self.start_ms),
+            "until": utc_text(self.until_ms),
+            "announced": utc_text(self.announced_ms),
+            "by": self.by,
+            "why": self.why,
+            **taken_back,
+        }
+
+    def taken_back(self, *, now_ms: int, by: str) -> Maintenance:
+        """While it runs it ends now, and what has passed stays announced; before and after it never was."""
+        runs = self.start_ms < now_ms < self.until_ms
+        return replace(self, until_ms=now_ms if runs else self.start_ms, cancelled_ms=now_ms,
+                       cancelled_by=by[:LARGEST_TEXT])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceRead:
+    """What stands in the file; also what is over, since the monitor may not have been there to record it."""
+
+    works: tuple[Maintenance, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 def links_path(state_dir: Path) -> Path:
     """The watcher's orders."""
     return state_dir / "orders" / "links.json"
+
+
+def maintenance_path(state_dir: Path) -> Path:
+    """The monitor's orders."""
+    return state_dir / "orders" / "maintenance.json"
 
 
 def read_line_orders(state_dir: Path, *, lines: Collection[str], now_ms: int) -> OrdersRead:
     """The orders that hold at `now_ms`, for the lines that exist. Never raises; no file means no orders."""
     path = links_path(state_dir)
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
-    except FileNotFoundError:
-        return OrdersRead()
-    except OSError as error:
-        return OrdersRead(problems=(f"{path} cannot be read: {error.strerror}",))
-    if len(content) > LARGEST_BYTES:
-        return OrdersRead(problems=(f"{path} is longer than {LARGEST_BYTES} bytes; nothing in it is heeded",))
-    try:
-        entries = _entries(content)
+        entries = _read(path)
     except ValueError as error:
-        return OrdersRead(problems=(f"{path} cannot be understood: {error}",))
+        return OrdersRead(problems=(str(error),))
     orders, problems = [], []
     for number, entry in enumerate(entries, start=1):
         try:
@@ -104,6 +147,39 @@ def read_line_orders(state_dir: Path, *, lines: Collection[str], now_ms: int) ->
         if order.until_ms > now_ms:
             orders.append(order)
     return OrdersRead(orders=tuple(orders), problems=tuple(problems))
+
+
+def read_maintenance(state_dir: Path) -> MaintenanceRead:
+    """All announced work that stands in the file, whatever its time. Never raises; no file means none."""
+    path = maintenance_path(state_dir)
+    try:
+        entries = _read(path)
+    except ValueError as error:
+        return MaintenanceRead(problems=(str(error),))
+    works, problems = [], []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            works.append(parse_maintenance(entry))
+        except ValueError as error:
+            problems.append(f"order {number} in {path} is not heeded: {error}")
+    return MaintenanceRead(works=tuple(works), problems=tuple(problems))
+
+
+def _read(path: Path) -> list[Any]:
+    """The entries of a file, none where there is no file. Raises ValueError with the sentence."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > LARGEST_BYTES:
+        raise ValueError(f"{path} is longer than {LARGEST_BYTES} bytes; nothing in it is heeded")
+    try:
+        return _entries(content)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be understood: {error}") from error
 
 
 def _entries(content: bytes) -> list[Any]:
@@ -146,6 +222,58 @@ def parse_order(entry: object, *, lines: Collection[str], now_ms: int) -> LineOr
         id=str(texts["id"]), kind=kind, line=str(texts["line"]), since_ms=since_ms, until_ms=until_ms,
         by=str(texts["by"]), why=str(texts["why"]),
     )  # fmt: skip
+
+
+def parse_maintenance(entry: object) -> Maintenance:
+    """One entry of the monitor's file. Raises ValueError with what is wrong with it."""
+    if not isinstance(entry, dict):
+        raise ValueError("it is not an object")
+    names = ["id", "line", "since", "until", "announced", "by", "why"]
+    names += ["cancelled", "cancelled_by"] if "cancelled" in entry else []
+    texts = {name: entry.get(name) for name in names}
+    if wrong := [name for name, value in texts.items() if not isinstance(value, str) or len(value) > LARGEST_TEXT]:
+        raise ValueError(f"{', '.join(wrong)} must be text of at most {LARGEST_TEXT} characters")
+    if not texts["id"] or not texts["line"]:
+        raise ValueError("its id or its line is empty")
+    "".join(str(value) for value in texts.values()).encode()  # half of a surrogate pair fits no database
+    moments = [name for name in ("since", "until", "announced", "cancelled") if name in texts]
+    try:
+        at = {name: parse_utc(str(texts[name])) for name in moments}
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"its time is none: {error}") from error
+    if at["until"] < at["since"] or (at["until"] == at["since"] and "cancelled" not in at):
+        raise ValueError("it ends before it begins")
+    if at["until"] - at["since"] > LONGEST_MS:
+        raise ValueError("it lasts for longer than 31 days; announce it in parts")
+    return Maintenance(
+        id=str(texts["id"]), line=str(texts["line"]), start_ms=at["since"], until_ms=at["until"],
+        announced_ms=at["announced"], by=str(texts["by"]), why=str(texts["why"]), cancelled_ms=at.get("cancelled"),
+        cancelled_by=None if "cancelled_by" not in texts else str(texts["cancelled_by"]),
+    )  # fmt: skip
+
+
+def new_maintenance(line: str, *, start_ms: int, until_ms: int, now_ms: int, by: str, why: str) -> Maintenance:
+    """Work that is announced now, be it to come or over."""
+    return Maintenance(
+        id=secrets.token_hex(4), line=line, start_ms=start_ms, until_ms=until_ms, announced_ms=now_ms,
+        by=by[:LARGEST_TEXT], why=why[:LARGEST_TEXT],
+    )  # fmt: skip
+
+
+def write_maintenance(
+    state_dir: Path, change: Callable[[Sequence[Maintenance]], Sequence[Maintenance]]
+) -> tuple[Maintenance, ...]:
+    """Replace what stands in the monitor's file by what `change` makes of it, under the lock.
+
+    Raises ServiceError orders-unreadable, orders-unwritable, and what `change` raises; the file is then as it was.
+    """
+    path = maintenance_path(state_dir)
+    with _locked(path):
+        read = read_maintenance(state_dir)
+        _refuse_problems(path, read.problems)
+        works = tuple(change(read.works))
+        _write(path, [work.as_json() for work in works])
+        return works
 
 
 def new_order(kind: LineOrderKind, line: str, *, now_ms: int, for_s: float, by: str, why: str) -> LineOrder:
@@ -193,18 +321,34 @@ def _change(
     path = links_path(state_dir)
     with _locked(path):
         read = read_line_orders(state_dir, lines=lines, now_ms=now_ms)
-        if read.problems:
-            # Writing would lose what stands there and is not understood.
-            raise ServiceError(
-                "orders-unreadable",
-                f"{path} holds what this program does not understand; nothing was changed",
-                context="\n".join(read.problems),
-                hint=f"look at it, then move it away: mv {path} {path}.old",
-            )
+        _refuse_problems(path, read.problems)
         orders = change(read.orders)
-        document = {"schema": SCHEMA, "orders": [order.as_json() for order in orders]}
-        atomic_write(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
+        _write(path, [order.as_json() for order in orders])
         return orders
+
+
+def _refuse_problems(path: Path, problems: Sequence[str]) -> None:
+    """Writing would lose what stands there and is not understood."""
+    if problems:
+        raise ServiceError(
+            "orders-unreadable",
+            f"{path} holds what this program does not understand; nothing was changed",
+            context="\n".join(problems),
+            hint=f"look at it, then move it away: mv {path} {path}.old",
+        )
+
+
+def _write(path: Path, orders: Sequence[Mapping[str, Any]]) -> None:
+    document = {"schema": SCHEMA, "orders": list(orders)}
+    content = json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+    if len(content) > LARGEST_BYTES:
+        raise ServiceError(
+            "orders-unwritable",
+            f"{path} would be longer than {LARGEST_BYTES} bytes, and nothing in it would be heeded",
+            context=f"{len(orders)} orders stand in it",
+            hint="take back what is not needed any more; shorter reasons help as well",
+        )
+    atomic_write(path, content)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ svg.chart--s { max-width: 470px; }
 .c-axis { stroke: #9aa5af; stroke-width: 1; }
 .c-tick { font-size: 12px; fill: #44515c; }
 .c-lab { font-size: 12px; font-weight: 600; fill: #17212b; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+.c-note { font-size: 12px; fill: #44515c; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 .c-smoke { fill: #b9c4cc; opacity: .55; }
 .c-smoke2 { fill: #93a2ad; opacity: .55; }
 .c-peak { fill: none; stroke: #b9c4cc; stroke-width: 1; }
@@ -20,6 +21,7 @@ svg.chart--s { max-width: 470px; }
 .c-b2 { fill: #c2410c; }
 .c-b3 { fill: #8f1713; }
 .c-limit { fill: none; stroke: #44515c; stroke-width: 1; stroke-dasharray: 5 4; }
+.c-promise { fill: none; stroke: #17212b; stroke-width: 1.2; stroke-dasharray: 10 3 2 3; }
 .c-out { stroke: #8f1713; stroke-width: 1; }
 .c-blind { stroke: #7d8a95; stroke-width: 1; stroke-dasharray: 3 3; }
 .c-noact { fill: #dfe4e8; }

@@ -1,44 +1,28 @@
-"""Charts as inline SVG: the smoke chart of a line, and how far a destination is behind. Pure.
+"""The smoke chart of a line as inline SVG. Pure.
 
 Classes only, so that a strict content policy holds and the page's own style sheet colours them (`CHART_CSS` in
-`chart_style.py` has the rules). What a chart shows, `smoke_sentence` says in words; hatch, bars and labels carry it in
+`chart_style.py` has the rules). What a chart shows, `chart_words.py` says in words; hatch, bars and labels carry it in
 black and white. A line that gave no answer is interrupted: it neither falls to zero nor is drawn straight across.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from math import log10
 
-from monitoring.figures import milliseconds, percent
-from monitoring.steps import Step, overall, quantile
+from monitoring.chart_words import ChartWords
+from monitoring.smoke import MINUTE_MS, Smoke, Span, blind_spans, joined
+from monitoring.steps import Step, quantile
 from monitoring.svg import LEFT, Frame, element, group, hatches, number, text, x_axis
 
-MINUTE_MS = 60_000
-DAY_MS = 24 * 60 * MINUTE_MS
-# Loss from which a step is coloured and barred: any, 2 %, 10 %.
-SOME, MUCH = 0.02, 0.10
+# Loss from which the median is coloured. A long step has nearly always lost something: its bar says so, its median
+# stays calm below one in a thousand.
+LITTLE, SOME, MUCH = 0.001, 0.02, 0.10
 LEAST_OUTAGE_PX = 4.0
 # A limit so far above the line would press the line flat: then it stands in words only.
 LIMIT_IN_SIGHT = 2.5
-# The newest minutes may not have been gathered yet.
-LAG_MS = 3 * MINUTE_MS
-_STEPS_MS = ((6, MINUTE_MS), (30, 5 * MINUTE_MS), (24 * 10, 30 * MINUTE_MS))  # up to so many hours: so long a step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """From a start to just before an end, in UTC milliseconds."""
-
-    start_ms: int
-    end_ms: int
-
-    @property
-    def length_s(self) -> float:
-        return (self.end_ms - self.start_ms) / 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,54 +35,11 @@ class Canvas:
 
 
 WIDE = Canvas(width=930, height=270)  # the page of a line
+MEDIUM = Canvas(width=690, height=230)  # the same on a tablet
 ROW = Canvas(width=690, height=150, labels=False)  # a line among others
 NARROW = Canvas(width=440, height=170, labels=False)  # a tablet, a phone
-PAPER = Canvas(width=900, height=160)  # the report
+PAPER = Canvas(width=680, height=150)  # the report: as wide as A4 between its margins, so that ticks are 9 pt
 SMALL = Canvas(width=440, height=74, labels=False)  # RPO; its style has a greatest width
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Smoke:
-    """What is known of a line in a window. `no_data`: nobody looked. `uses`: traffic went this way; `holds`: it was
-    good again and had to prove it. `limit_s`: slower is degraded."""
-
-    window: Span
-    steps: tuple[Step, ...] = ()
-    outages: tuple[Span, ...] = ()
-    no_data: tuple[Span, ...] = ()
-    uses: tuple[Span, ...] = ()
-    holds: tuple[Span, ...] = ()
-    limit_s: float | None = None
-    has_targets: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChartWords:
-    """The words of a chart in one language; `%(name)s` places are filled here. `spoken` says a duration in seconds,
-    `local` turns UTC milliseconds into local time."""
-
-    name: str
-    loss: str
-    use: str
-    outage: str  # for_
-    no_data: str
-    no_targets: str
-    limit: str  # ms
-    now: str
-    told: str  # p50, p95, max, at, loss
-    told_nothing: str
-    told_outages: str  # count, total
-    told_no_outage: str
-    told_no_data: str  # total
-    stop: str  # between two sentences
-    spoken: Callable[[float], str]
-    local: Callable[[int], datetime]
-
-
-def step_length_ms(window: Span) -> int:
-    """How long a step of a chart is: 1 minute in 6 hours, 5 in a day, 30 in a week."""
-    hours = window.length_s / 3600
-    return next((step for limit, step in _STEPS_MS if hours <= limit), DAY_MS // 4)
 
 
 def scale_s(charts: Iterable[Smoke]) -> float:
@@ -115,7 +56,7 @@ def scale_s(charts: Iterable[Smoke]) -> float:
     peaks = sorted(step.max_s for chart in charts for step in chart.steps if step.max_s is not None)
     high = quantile(highs, 0.99)
     top = 1.1 * max(high, max(mids), min(quantile(peaks, 0.95), 3 * high), 0.001)
-    limits = [chart.limit_s for chart in charts if chart.limit_s is not None]
+    limits = [limit for chart in charts for limit in (chart.limit_s, chart.promise_s) if limit is not None]
     return max([top, *(limit * 1.12 for limit in limits if limit <= top * LIMIT_IN_SIGHT)])
 
 
@@ -138,13 +79,14 @@ def smoke_svg(
         *x_axis(frame, words.local, now=words.now if is_now else None),
         *(part for run in runs for part in _band(frame, run)),
         *(_peaks(frame, smoke.steps)),
-        *_limit(frame, smoke.limit_s, words),
+        *_limits(frame, smoke),
         *(part for run in runs for part in _median(frame, run)),
         *_losses(frame, smoke.steps),
         *_strips(frame, smoke.outages, "c-out", f"{key}-out", least=LEAST_OUTAGE_PX),
         *_strips(frame, holes, "c-blind", f"{key}-blind", least=2.0),
         *_ribbon(frame, smoke, holes),
     ]
+    parts += _limit_labels(frame, smoke, words)
     if canvas.labels:
         parts += _labels(frame, smoke.outages, holes, words)
     if not smoke.has_targets:
@@ -152,66 +94,9 @@ def smoke_svg(
     return group("chart", canvas.width, canvas.height, words.name, parts)
 
 
-def blind_spans(smoke: Smoke) -> tuple[Span, ...]:
-    """Where nothing is known: as told, and where steps are missing that no outage explains."""
-    if not smoke.has_targets:
-        return joined(smoke.no_data)
-    holes: list[Span] = []
-    known = sorted([(s.start_ms, s.end_ms) for s in smoke.steps] + [(s.start_ms, s.end_ms) for s in smoke.outages])
-    least = smoke.steps[0].length_ms if smoke.steps else 1
-    reached = smoke.window.start_ms
-    for start, end in [*known, (smoke.window.end_ms, smoke.window.end_ms)]:
-        if start - reached >= (least if start < smoke.window.end_ms else max(least, LAG_MS)):
-            holes.append(Span(start_ms=reached, end_ms=start))
-        reached = max(reached, end)
-    return joined([*smoke.no_data, *holes])
-
-
-def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """The same time in spans that neither touch nor overlap, in order."""
-    found: list[Span] = []
-    for span in sorted(spans, key=lambda s: (s.start_ms, s.end_ms)):
-        if found and span.start_ms <= found[-1].end_ms:
-            found[-1] = Span(start_ms=found[-1].start_ms, end_ms=max(found[-1].end_ms, span.end_ms))
-        elif span.end_ms > span.start_ms:
-            found.append(span)
-    return tuple(found)
-
-
-def smoke_sentence(smoke: Smoke, words: ChartWords) -> str:
-    """What the chart shows, in words: for who cannot see it, and for figures that the scale cuts off.
-
-    Delay and loss are those of the time outside the outages, which have their own figures.
-    """
-    said: list[str] = []
-    whole = overall(step for step in smoke.steps if not any(_touches(span, step) for span in smoke.outages))
-    if whole is not None and (times := whole.times) is not None:
-        _, _, p50, p95, most = times
-        at = next(step.start_ms for step in smoke.steps if step.max_s == most)
-        said.append(
-            words.told
-            % {
-                "p50": milliseconds(p50), "p95": milliseconds(p95), "max": milliseconds(most),
-                "at": f"{words.local(at):%H:%M}", "loss": percent(whole.loss_ratio or 0.0),
-            }
-        )  # fmt: skip
-    elif not smoke.has_targets:
-        said.append(words.no_targets)
-    elif smoke.steps:
-        said.append(words.told_nothing)
-    if smoke.outages:
-        total = sum(span.length_s for span in smoke.outages)
-        said.append(words.told_outages % {"count": len(smoke.outages), "total": words.spoken(total)})
-    elif smoke.steps or not smoke.has_targets:
-        said.append(words.told_no_outage)
-    if holes := blind_spans(smoke):
-        said.append(words.told_no_data % {"total": words.spoken(sum(span.length_s for span in holes))})
-    return words.stop.join(said)
-
-
 def loss_class(ratio: float | None) -> int:
-    """0 none, 1 some, 2 from 2 %, 3 from 10 %."""
-    return 0 if not ratio else 1 if ratio < SOME else 2 if ratio < MUCH else 3
+    """0 below one in a thousand, 1 from there, 2 from 2 %, 3 from 10 %."""
+    return 0 if ratio is None or ratio < LITTLE else 1 if ratio < SOME else 2 if ratio < MUCH else 3
 
 
 def _runs(steps: Sequence[Step], breaks: Sequence[Span]) -> Iterator[list[Step]]:
@@ -234,10 +119,6 @@ def _middle(step: Step) -> float:
 
 def _breaks(breaks: Sequence[Span], a: Step, b: Step) -> bool:
     return any(span.start_ms < _middle(b) and span.end_ms > _middle(a) for span in breaks)
-
-
-def _touches(span: Span, step: Step) -> bool:
-    return span.start_ms < step.end_ms and span.end_ms > step.start_ms
 
 
 def _covers(span: Span, step: Step) -> bool:
@@ -317,16 +198,32 @@ def _losses(frame: Frame, steps: Sequence[Step]) -> Iterator[str]:
         x = frame.x(step.start_ms)
         width = max(frame.x(step.end_ms) - x - 0.4, 1.2)
         yield element(
-            "rect", f"c-b{loss_class(ratio)}", x=x, y=frame.loss_base - height, width=width, height=height
+            "rect", f"c-b{max(loss_class(ratio), 1)}", x=x, y=frame.loss_base - height, width=width, height=height
         )  # fmt: skip
 
 
-def _limit(frame: Frame, limit_s: float | None, words: ChartWords) -> Iterator[str]:
-    if limit_s is None or limit_s * 1000 > frame.top_value:
-        return
-    y = frame.y(limit_s * 1000)
-    yield element("line", "c-limit", x1=LEFT, x2=frame.right, y1=y, y2=y)
-    yield text("c-tick", LEFT + 4, y - 4, words.limit % {"ms": f"{limit_s * 1000:g}"})
+def _in_sight(frame: Frame, *limits: tuple[float | None, str]) -> Iterator[tuple[float, float, str]]:
+    """Of limits with something about each: those that the chart is high enough for, and how high they lie."""
+    for limit_s, about in limits:
+        if limit_s is not None and limit_s * 1000 <= frame.top_value:
+            yield limit_s, frame.y(limit_s * 1000), about
+
+
+def _limits(frame: Frame, smoke: Smoke) -> Iterator[str]:
+    """Where the watcher calls it degraded, and what the carrier agreed to."""
+    for _, y, name in _in_sight(frame, (smoke.limit_s, "c-limit"), (smoke.promise_s, "c-promise")):
+        yield element("line", name, x1=LEFT, x2=frame.right, y1=y, y2=y)
+
+
+def _limit_labels(frame: Frame, smoke: Smoke, words: ChartWords) -> Iterator[str]:
+    """Over everything else and above their lines; beneath, where another label or those of the outages are too near."""
+    taken: list[float] = []
+    for limit_s, y, said in _in_sight(frame, (smoke.limit_s, words.limit), (smoke.promise_s, words.promise)):
+        places = (y - 4, y + 13, y + 27)
+        free = (at for at in places if at >= frame.top + 26 and all(abs(at - other) >= 14 for other in taken))
+        at = next(free, places[-1])
+        taken.append(at)
+        yield text("c-note", LEFT + 4, at, said % {"ms": f"{limit_s * 1000:g}"})
 
 
 def _delay_axis(frame: Frame, words: ChartWords) -> Iterator[str]:

@@ -17,8 +17,12 @@ MODES = ("starting", "online", "backup", "offline")
 DESTINATION_STATES = ("current", "behind", "unreachable", "refused", "paused")
 VERDICTS = ("unknown", "up", "degraded", "down")
 MESSAGE_STATES = ("queued", "waiting", "dead")
-# A probe that only comes back or does not says nothing of the direction in which it was lost.
-BOTH_DIRECTIONS = "both"
+# A probe that only comes back or does not says nothing of the direction in which it was lost: it has only "both".
+DIRECTIONS: Mapping[str, Callable[[Target], float | None]] = {
+    "out": lambda target: target.lost_out_ratio,
+    "back": lambda target: target.lost_back_ratio,
+    "both": lambda target: target.loss_ratio,
+}
 
 Sample = Value | Distribution
 
@@ -105,6 +109,11 @@ def _per_target(pick: Callable[[Target], float | None], *more: str) -> Callable[
         return (Value(labels=labels, value=value) for labels, value in worst.items())
 
     return samples
+
+
+def _losses(node: NodeSnapshot) -> Iterable[Sample]:
+    for direction, pick in DIRECTIONS.items():
+        yield from _per_target(pick, direction)(node)
 
 
 def _verdicts(node: NodeSnapshot) -> Iterable[Sample]:
@@ -215,10 +224,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="edge_drill_last_success_timestamp_seconds", kind=Kind.GAUGE, labels=("destination",),
+        samples=_per_destination(lambda destination: destination.drill_ok_at),
         text="When a restore drill from a destination succeeded last, seconds since 1970.",
     ),
     Family(
         name="edge_drill_rto_seconds", kind=Kind.GAUGE, labels=("destination",),
+        samples=_per_destination(lambda destination: destination.drill_rto_s),
         text="How long the last successful restore drill from a destination took.",
     ),
     # The lines
@@ -233,7 +244,7 @@ FAMILIES: tuple[Family, ...] = (
         text="1 for the line that is in use.",
     ),
     Family(
-        name="edge_line_mtu_ok", kind=Kind.GAUGE, labels=("line",),
+        name="edge_line_mtu_ok", kind=Kind.GAUGE, labels=("line",), samples=_per_line(lambda line: line.mtu_ok),
         text="1 while packets of the full size pass a line.",
     ),
     Family(
@@ -243,7 +254,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="edge_line_loss_ratio", kind=Kind.GAUGE, labels=("line", "target", "direction"),
-        samples=_per_target(lambda target: target.loss_ratio, BOTH_DIRECTIONS),
+        samples=_losses,
         text="Share of the window's probes that were lost, 0 to 1.",
     ),
     Family(
@@ -280,6 +291,11 @@ FAMILIES: tuple[Family, ...] = (
         name="edge_line_switch_seconds", kind=Kind.HISTOGRAM,
         samples=lambda node: node.switch_seconds,
         text="From the first lost probe to traffic on another line.",
+    ),
+    Family(
+        name="edge_line_connections_ended_total", kind=Kind.COUNTER, labels=("line",),
+        samples=lambda node: node.connections_ended,
+        text="Connections that hung on a line that failed, and were ended.",
     ),
     # The outbox and the work list
     Family(

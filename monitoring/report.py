@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from monitoring.charts import Smoke
 from monitoring.sla import (
     Account,
     Bar,
@@ -28,6 +27,7 @@ from monitoring.sla import (
     overall,
     repairs,
 )
+from monitoring.smoke import Smoke
 
 SCHEMA = 1
 
@@ -55,8 +55,23 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """Work on a line that was announced, and by whom; said after it began, that is for the reader to know."""
+
+    start_ms: int
+    end_ms: int
+    announced_ms: int
+    by: str
+    why: str
+
+    @property
+    def is_afterwards(self) -> bool:
+        return self.announced_ms > self.start_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineMonth:
-    """A line in the window of the report."""
+    """A line in the window of the report. `smoke` is drawn; its figures stand in the others."""
 
     name: str
     carrier: str | None
@@ -65,6 +80,8 @@ class LineMonth:
     account: Account
     incidents: tuple[Incident, ...]
     quality: Quality
+    smoke: Smoke | None = None
+    announced: tuple[Announced, ...] = ()
 
     @property
     def repairs(self) -> Repairs:
@@ -169,6 +186,18 @@ def _line(line: LineMonth) -> dict[str, Any]:
         "loss_out": quality.loss_out,
         "loss_back": quality.loss_back,
         "incidents": [_incident(incident) for incident in line.incidents],
+        "maintenance": [_announced(work) for work in line.announced],
+    }
+
+
+def _announced(work: Announced) -> dict[str, Any]:
+    return {
+        "start": utc(work.start_ms),
+        "end": utc(work.end_ms),
+        "announced_at": utc(work.announced_ms),
+        "afterwards": work.is_afterwards,
+        "by": work.by,
+        "why": work.why,
     }
 
 
@@ -197,7 +226,7 @@ def _incident(incident: Incident) -> dict[str, Any]:
     }
 
 
-# One row per line, one for the service, one per incident; a column that says nothing of a row is empty.
+# One row per line, one for the service, one per announced work and per incident; a column without a word is empty.
 COLUMNS = (
     "kind", "name", "carrier", "circuit", "month", "from_utc", "until_utc", "verdict",
     "availability", "availability_promised", "up_s", "degraded_s", "down_s", "unknown_s",
@@ -206,7 +235,7 @@ COLUMNS = (
     "rtt_p50_ms", "rtt_p95_ms", "rtt_p95_promised_ms", "rtt_p99_ms", "jitter_p95_ms",
     "loss", "loss_promised", "loss_out", "loss_back",
     "online_s", "backup_s", "offline_s", "switches",
-    "id", "duration_s", "counted_s", "reason",
+    "id", "duration_s", "counted_s", "reason", "by", "announced_utc",
 )  # fmt: skip
 
 
@@ -240,6 +269,14 @@ def _rows(month: SlaMonth) -> Iterator[dict[str, Any]]:
         "kind": "service", "name": month.node_id, "incidents": len(month.service_incidents),
         "switches": month.switches,
     }  # fmt: skip
+    for line in month.lines:
+        for work in line.announced:
+            yield {
+                "kind": "maintenance", "name": line.name, "carrier": line.carrier, "month": month.month,
+                "from_utc": utc(work.start_ms), "until_utc": utc(work.end_ms),
+                "duration_s": (work.end_ms - work.start_ms) / 1000, "reason": work.why, "by": work.by,
+                "announced_utc": utc(work.announced_ms),
+            }  # fmt: skip
     told = [(line.name, line.carrier, incident) for line in month.lines for incident in line.incidents]
     told += [(month.node_id, None, incident) for incident in month.service_incidents]
     for name, carrier, incident in told:

@@ -13,7 +13,8 @@ from html import escape
 from typing import Any
 
 from monitoring.chart_style import CHART_CSS
-from monitoring.charts import PAPER, ChartWords, smoke_sentence, smoke_svg
+from monitoring.chart_words import ChartWords, smoke_sentence
+from monitoring.charts import PAPER, smoke_svg
 from monitoring.figures import availability, clock, milliseconds, percent, promised
 from monitoring.report import LineMonth, SlaMonth, digest
 from monitoring.sla import Account, Bar, Exclusion, Incident
@@ -64,12 +65,16 @@ class ReportWords:
     jitter: str
     loss_ways: str
     exclusions: Mapping[Exclusion, str]
+    announced: str
+    announced_by: str  # who, at
+    afterwards: str
     felt: str
     mode: str
     time: str
     share: str
     modes: Mapping[str, str]  # online, backup, offline, unknown, excluded
     switches: str  # count
+    months: str
     picture: str  # line, day
     picture_note: str
     incidents: str
@@ -98,7 +103,9 @@ def as_html(month: SlaMonth, words: ReportWords) -> str:
             _section(words.summary, "".join(f"<p>{escape(text)}</p>" for text in _summary(month, words))),
             _section(words.by_line, _lines(month.lines, words) + _note(words.footnote)),
             _section(words.details, _details(month.lines, words)),
+            _announced(month, words),
             _section(words.felt, _felt(month.service, words) + _note(words.switches % {"count": month.switches})),
+            _months(month, words),
             _picture(month, words),
             _section(words.incidents, _incidents(month, words)),
             '<div class="signs">'
@@ -237,6 +244,21 @@ def _detail_row(line: LineMonth) -> Iterable[str]:
     )
 
 
+def _announced(month: SlaMonth, words: ReportWords) -> str:
+    """Announced work, and above all what was announced afterwards: time that the carrier is spared must be known."""
+    told = sorted(((line.name, work) for line in month.lines for work in line.announced), key=lambda e: e[1].start_ms)
+    if not told:
+        return ""
+    head = [(words.line, False), (words.start, False), (words.end, False), (words.reason, False), ("", False)]
+    rows = []
+    for name, work in told:
+        start, end, said = (f"{words.local(ms):%m-%d %H:%M}" for ms in (work.start_ms, work.end_ms, work.announced_ms))
+        by = words.announced_by % {"who": work.by, "at": said}
+        mark = f"<b>{escape(words.afterwards)}</b> " if work.is_afterwards else ""
+        rows.append((escape(name), escape(start), escape(end), escape(work.why), f"{mark}{escape(by)}"))
+    return _section(words.announced, _table(head, rows))
+
+
 def _clock_of(seconds: float) -> str:
     return clock(round(seconds * 1000))
 
@@ -260,6 +282,18 @@ def percent_of_month(share: float) -> str:
     return ">99.99%" if 0.9999 < share < 1 else f"{share:.2%}"
 
 
+def _months(month: SlaMonth, words: ReportWords) -> str:
+    """Each line's month as a picture, and the same in words."""
+    figures = [
+        f'<figure><figcaption class="small"><b>{escape(line.name)}</b>&ensp;'
+        f"{escape(smoke_sentence(line.smoke, words.chart))}</figcaption>"
+        f"{smoke_svg(line.smoke, words.chart, canvas=PAPER, key=f'month-{n}')}</figure>"
+        for n, line in enumerate(month.lines)
+        if line.smoke is not None
+    ]
+    return _section(words.months, "".join(figures) + _note(words.picture_note)) if figures else ""
+
+
 def _picture(month: SlaMonth, words: ReportWords) -> str:
     if month.picture is None:
         return ""
@@ -267,7 +301,7 @@ def _picture(month: SlaMonth, words: ReportWords) -> str:
     day = f"{words.local(month.picture.day_ms):%Y-%m-%d}"
     head = words.picture % {"line": month.picture.line, "day": day}
     svg = smoke_svg(smoke, words.chart, canvas=PAPER, key="longest")
-    return _section(head, svg + _note(smoke_sentence(smoke, words.chart)) + _note(words.picture_note))
+    return _section(head, _note(smoke_sentence(smoke, words.chart)) + svg)
 
 
 def _incidents(month: SlaMonth, words: ReportWords) -> str:
@@ -325,6 +359,7 @@ tr { break-inside: avoid; }
 thead .num { white-space: normal; }
 .whole { white-space: nowrap; }
 svg { break-inside: avoid; margin: 1mm 0; }
+figure { margin: 1mm 0 2mm; break-inside: avoid; }
 .signs { display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 8mm; margin-top: 6mm; break-inside: avoid; }
 .sig { display: flex; align-items: flex-end; white-space: nowrap; }
 .sig::after { content: ""; flex: 1; height: 6mm; border-bottom: 1px solid #000; }

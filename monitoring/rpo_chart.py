@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import log
 
-from monitoring.charts import SMALL, Canvas, Span
+from monitoring.charts import SMALL, Canvas
+from monitoring.smoke import Span
 from monitoring.svg import LEFT, Frame, element, group, hatches, number, text, x_axis
 
 _BOTTOM, _TOP = 57.0, 3.0

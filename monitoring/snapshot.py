@@ -44,14 +44,22 @@ class Destination:
     confirmed_txid: int | None = None
     rpo_s: float | None = None
     behind_bytes: int | None = None
+    # The last good drill: seconds since 1970, and how long it took.
+    drill_ok_at: float | None = None
+    drill_rto_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An address that is asked through a line; figures over the watcher's window."""
+    """An address that is asked through a line; figures over the watcher's window.
+
+    `lost_out_ratio` and `lost_back_ratio` are None where the probe cannot tell directions.
+    """
 
     address: str
     loss_ratio: float | None = None
+    lost_out_ratio: float | None = None
+    lost_back_ratio: float | None = None
     jitter_s: float | None = None
 
 
@@ -64,6 +72,7 @@ class Line:
     active: bool
     hold_left_s: float | None = None
     penalty: float | None = None
+    mtu_ok: bool | None = None
     targets: tuple[Target, ...] = ()
 
 
@@ -116,5 +125,6 @@ class NodeSnapshot:
     probes: tuple[Value, ...] = ()
     rtt_seconds: tuple[Distribution, ...] = ()
     blind_s: float | None = None
+    connections_ended: tuple[Value, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     attempts: tuple[Value, ...] = ()

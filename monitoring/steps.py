@@ -7,9 +7,10 @@ its own distribution, which costs at most one part in `POINTS` of rank.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 
 # Points that a step is laid out as when it is merged with others.
@@ -141,11 +142,6 @@ def _laid_out(times: Sequence[float]) -> list[float]:
 
 def _weighted(cloud: Sequence[tuple[float, float]], wanted: Sequence[float]) -> list[float]:
     """Quantiles of weighted values in order."""
-    whole = sum(weight for _, weight in cloud)
-    found: list[float] = []
-    reached = 0.0
-    for value, weight in cloud:
-        reached += weight
-        while len(found) < len(wanted) and reached >= wanted[len(found)] * whole - 1e-9:
-            found.append(value)
-    return found + [cloud[-1][0]] * (len(wanted) - len(found))
+    reached = list(accumulate(weight for _, weight in cloud))
+    places = (bisect_left(reached, q * reached[-1] - 1e-9) for q in wanted)
+    return [cloud[min(place, len(cloud) - 1)][0] for place in places]

@@ -140,11 +140,11 @@ def x_axis(
 def _round_times(start_ms: int, end_ms: int, every_min: int, local: Callable[[int], datetime]) -> Iterator[int]:
     """Local times whose minute of the day is a multiple of `every_min`; whole days at midnight.
 
-    Tried every five minutes, since a zone may be off by a quarter of an hour, and a day may have 23 hours.
+    Tried every quarter of an hour, since a zone may be off by one, and a day may have 23 hours.
     """
-    five = 5 * _MINUTE_MS
-    first = -(-start_ms // five) * five
-    for at_ms in range(first, end_ms + 1, five):
+    stride = (15 if every_min % 15 == 0 else 5) * _MINUTE_MS
+    first = -(-start_ms // stride) * stride
+    for at_ms in range(first, end_ms + 1, stride):
         at = local(at_ms)
         if every_min >= 1440:
             if at.hour == at.minute == 0 and at.toordinal() % (every_min // 1440) == 0:

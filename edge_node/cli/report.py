@@ -15,15 +15,17 @@ from edge_node.base.errors import UsageError
 from edge_node.base.files import atomic_write
 from edge_node.cli.main import Where, run_as_owner, where_options
 from edge_node.cli.output import answer, talk
-from edge_node.config.line_schema import Line, TargetRole
+from edge_node.cli.report_observe import report_observe
+from edge_node.config.line_schema import Line
 from edge_node.config.schema import Config, Language
-from edge_node.journal.month import ReportedLine, month_window, sla_month
+from edge_node.journal.month import month_window, sla_month
+from edge_node.journal.reported import reported
 from edge_node.journal.words import machine_time, report_words
 from edge_node.store import migrate
 from edge_node.store.connection import connect_reader
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.failures import store_errors
-from monitoring.report import Promise, SlaMonth, as_csv, as_document
+from monitoring.report import SlaMonth, as_csv, as_document
 from monitoring.report_page import as_html
 
 
@@ -37,6 +39,9 @@ class Format(StrEnum):
 @where_options
 def report_group() -> None:
     """Reports from the node's journal."""
+
+
+report_group.add_command(report_observe)
 
 
 @report_group.command("sla")
@@ -91,26 +96,6 @@ def report_sla(
             hint="give a path in a folder that the owner of the node's data may write, or leave --to out",
         ) from error
     talk(f"written to {to}")
-
-
-def reported(line: Line) -> ReportedLine:
-    """A line of the configuration as the report needs it."""
-    contract = line.contract
-    return ReportedLine(
-        name=line.name,
-        carrier=line.carrier,
-        circuit=line.circuit,
-        promise=Promise()
-        if contract is None
-        else Promise(availability=contract.availability, rtt_p95_s=contract.rtt_p95_s, loss=contract.loss),
-        # As the watcher calls them in its traces.
-        targets=tuple(
-            str(target.address) if target.port is None else f"{target.address}:{target.port}"
-            for target in line.target
-            if target.role is TargetRole.CLOUD
-        ),
-        limit_s=line.detect.rtt_bad_s,
-    )
 
 
 def _chosen(config: Config, names: tuple[str, ...]) -> list[Line]:

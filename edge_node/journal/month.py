@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from edge_node.journal import queries
 from edge_node.journal.spread import quantile
 from edge_node.store.connection import Connection
-from monitoring.charts import DAY_MS, Smoke, Span, joined, step_length_ms
-from monitoring.report import LineMonth, Picture, Promise, Quality, SlaMonth
+from monitoring.report import Announced, LineMonth, Picture, Promise, Quality, SlaMonth
 from monitoring.sla import LINE, SERVICE, UNKNOWN, Piece, Window, account, incidents, timeline
+from monitoring.smoke import DAY_MS, Smoke, Span, joined, step_length_ms
 from monitoring.steps import merged
 from monitoring.steps import quantile as ordered_quantile
 
@@ -102,6 +102,12 @@ def _line_month(conn: Connection, line: ReportedLine, window: Window, *, now_ms:
         account=account(pieces, window, kinds=LINE),
         incidents=incidents(pieces, window),
         quality=_quality(conn, line, window, not_measured),
+        smoke=line_smoke(conn, line, window, now_ms=now_ms),
+        announced=tuple(
+            Announced(start_ms=w.start_ms, end_ms=w.until_ms, announced_ms=w.announced_ms, by=w.by, why=w.why)
+            for w in queries.maintenance(conn, line.name, window)
+            if w.until_ms > w.start_ms
+        ),
     )
 
 
@@ -139,6 +145,7 @@ def line_smoke(conn: Connection, line: ReportedLine, window: Window, *, now_ms: 
             if use.line == line.name
         ),
         limit_s=line.limit_s,
+        promise_s=line.promise.rtt_p95_s,
         has_targets=bool(line.targets),
     )
 

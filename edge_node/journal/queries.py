@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from edge_node.journal.rollup import HOUR_MS, MINUTE_MS
 from edge_node.journal.spread import Spread, added, unpacked
+from edge_node.orders import Maintenance
 from edge_node.store.connection import Connection, Row
 from monitoring.sla import LINE, SERVICE, Excluded, Exclusion, Incident, Interval, Reason, Window, incidents, timeline
 from monitoring.steps import Step
@@ -104,10 +105,14 @@ def switches(conn: Connection, window: Window) -> int:
 
 def line_excluded(conn: Connection, line: str, window: Window, intervals: Iterable[Interval]) -> tuple[Excluded, ...]:
     """Time of a line that is not counted: announced work, blindness, and what the cloud has to answer for."""
-    rows = conn.execute(
-        "SELECT why, start, until FROM uncounted WHERE line IN (?, '') AND until > ? AND start < ?",
-        (line, window.start_ms, window.end_ms),
-    )
+    span = (line, window.start_ms, window.end_ms)
+    rows = conn.execute("SELECT why, start, until FROM uncounted WHERE line IN (?, '') AND until > ? AND start < ?",
+                        span).fetchall()  # fmt: skip
+    rows += conn.execute(
+        "SELECT 'maintenance', start, until FROM maintenance WHERE line = ? AND until > ? AND start < ? "
+        "AND until > start",
+        span,
+    ).fetchall()
     told = [Excluded(start_ms=start, end_ms=until, why=Exclusion(why)) for why, start, until in rows]
     return (
         *told,
@@ -117,6 +122,22 @@ def line_excluded(conn: Connection, line: str, window: Window, intervals: Iterab
             if i.reason.code in CLOUD_REASONS
         ),
     )
+
+
+def maintenance(conn: Connection, line: str, window: Window) -> tuple[Maintenance, ...]:
+    """Work that was announced for a line in a window, what was taken back included, oldest first."""
+    rows = conn.execute(
+        "SELECT * FROM maintenance WHERE line = ? AND max(until, start + 1) > ? AND start < ? ORDER BY start, id",
+        (line, window.start_ms, window.end_ms),
+    ).fetchall()
+    return tuple(
+        Maintenance(
+            id=row["id"], line=row["line"], start_ms=row["start"], until_ms=row["until"],
+            announced_ms=row["announced"], by=row["given_by"], why=row["reason"], cancelled_ms=row["cancelled"],
+            cancelled_by=row["cancelled_by"],
+        )
+        for row in rows
+    )  # fmt: skip
 
 
 def service_excluded(conn: Connection, window: Window) -> tuple[Excluded, ...]:
@@ -206,6 +227,11 @@ def _ref(row: Row) -> str:
     return f"{row['era']}.{row['seq']}"
 
 
+def reason_of(row: Row) -> Reason:
+    """Why a transition came."""
+    return Reason(code=row["reason"], args=json.loads(row["args"]))
+
+
 def _known(conn: Connection, rows: Sequence[Row], window: Window, *, now_ms: int) -> Iterator[Interval]:
     """States from one transition to the next, as far as somebody was there.
 
@@ -225,11 +251,13 @@ def _known(conn: Connection, rows: Sequence[Row], window: Window, *, now_ms: int
             start_ms=min(at, until),
             end_ms=max(at, until),
             state=row["to_state"],
-            reason=Reason(code=row["reason"], args=json.loads(row["args"])),
+            reason=reason_of(row),
             ref=_ref(row),
         )
         if until < at:
+            # Also where nothing else is told of it: what was before held in a part of it, and nobody can say in which.
             yield interval
+            yield replace(interval, state=row["from_state"])
             continue
         # The last span that begins by then, and the first new start after it.
         nth = bisect_right(spans, at + SLACK_MS, key=lambda span: span[0]) - 1
@@ -261,11 +289,13 @@ def _rows(conn: Connection, table: str, line: str, window: Window, targets: Coll
 
 
 def _step(row: Row, length_ms: int) -> Step:
-    step = Step(start_ms=row["at"], length_ms=length_ms, count=row["count"], lost=row["lost"])
     if row["min_us"] is None:
-        return step
-    return replace(
-        step,
+        return Step(start_ms=row["at"], length_ms=length_ms, count=row["count"], lost=row["lost"])
+    return Step(
+        start_ms=row["at"],
+        length_ms=length_ms,
+        count=row["count"],
+        lost=row["lost"],
         min_s=row["min_us"] / 1e6,
         p5_s=row["p5_us"] / 1e6,
         p50_s=row["p50_us"] / 1e6,

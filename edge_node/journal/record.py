@@ -16,9 +16,10 @@ from typing import TypeVar
 
 from edge_node.base.clock import Clock, parse_utc
 from edge_node.base.files import ServiceStatus
-from edge_node.journal.rollup import HOUR_MS, MINUTE_MS, Place, Presence, Rollup, Row
+from edge_node.journal.rollup import AHEAD_MS, HOUR_MS, MINUTE_MS, Place, Presence, Rollup, Row
 from edge_node.journal.told import Transition, TransitionTail
-from edge_node.journal.traces import TraceSource
+from edge_node.journal.traces import Link, TraceSource
+from edge_node.orders import Maintenance
 from edge_node.store.connection import Connection
 
 T = TypeVar("T")
@@ -67,28 +68,31 @@ class Journal:
         traces: TraceSource,
         clock: Clock,
         batch_samples: int = BATCH_SAMPLES,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        """`check` is called now and then while much is read; what it raises ends the turn, of which nothing is kept."""
         self._write = write
         self._batch_samples = batch_samples
         self._tail = TransitionTail(transitions)
         self._traces = traces
         self._clock = clock
+        self._check = check
         self._pruned_at = float("-inf")
         self._memory: _Memory | None = None
 
-    def turn(self, links: ServiceStatus | None) -> Turn:
-        """Read on, and record. `links` is the watcher's status file, stale or not.
+    def turn(self, links: ServiceStatus | None, works: Sequence[Maintenance] = ()) -> Turn:
+        """Read on, and record. `links` is the watcher's status file, stale or not; `works` what was announced.
 
         Raises StoreError and OSError; nothing is half done then, and the next turn begins where the records end.
         """
         try:
-            return self._turn(links)
+            return self._turn(links, tuple(works))
         except BaseException:
             self._memory = None
             self._tail.forget()
             raise
 
-    def _turn(self, links: ServiceStatus | None) -> Turn:
+    def _turn(self, links: ServiceStatus | None, works: tuple[Maintenance, ...]) -> Turn:
         now_ms = self._clock.wall_ms()
         memory = self._memory = self._memory or self._remember(now_ms)
         told = self._tail.read()
@@ -98,7 +102,8 @@ class Journal:
         is_due = memory.is_heard_due(run)
         done = Turn(transitions=len(told.transitions), rows=len(rows), unreadable=told.unreadable,
                     behind=told.more or not drained)  # fmt: skip
-        if not (told.transitions or rows or blind or is_due):
+        seen_links, new_works = tuple(memory.links), [work for work in works if work not in memory.works]
+        if not (told.transitions or rows or blind or is_due or seen_links or new_works):
             self._tail.advance()
             return done
         spans = memory.presence.changed()
@@ -109,6 +114,8 @@ class Journal:
             record_transitions(conn, told.transitions)
             record_heard(conn, spans, run, blind)
             record_rows(conn, rows)
+            record_links(conn, seen_links)
+            record_maintenance(conn, new_works)
             conn.execute(
                 "INSERT INTO trace_cursor (one, day, place, closed_until) VALUES (1, ?, ?, ?) ON CONFLICT (one) DO "
                 "UPDATE SET day = excluded.day, place = excluded.place, closed_until = excluded.closed_until",
@@ -119,6 +126,8 @@ class Journal:
 
         self._write(work)
         self._tail.advance()
+        memory.links.clear()
+        memory.works = frozenset(works)
         memory.heard_told_ms = run.until_ms if run else 0
         if prune:
             self._pruned_at = self._clock.boottime()
@@ -140,8 +149,10 @@ class Journal:
             for chunk in self._traces.chunks(name, start):
                 if room <= 0:
                     return False
+                self._check()
                 memory.rollup.feed((name, start), chunk.samples, now_ms=now_ms)
                 memory.presence.feed(chunk.samples, now_ms=now_ms)
+                memory.links.extend(link for link in chunk.links if link.at_ms <= now_ms + AHEAD_MS)
                 start = chunk.next_place
                 memory.reached = (name, start)
                 room -= len(chunk.samples)
@@ -158,6 +169,8 @@ class _Memory:
         self.presence = Presence(seen)
         self.run = run
         self.heard_told_ms = run.until_ms if run else 0
+        self.links: list[Link] = []
+        self.works: frozenset[Maintenance] = frozenset()
 
     @classmethod
     def read(cls, conn: Connection, now_ms: int) -> _Memory:
@@ -252,12 +265,25 @@ def record_heard(
         )
 
 
-def record_maintenance(conn: Connection, line: str, start_ms: int, until_ms: int, *, note: str = "") -> None:
-    """Announced work on a line (empty: on all) is not counted; told again, its end and its note are replaced."""
-    conn.execute(
-        "INSERT INTO uncounted (why, line, start, until, note) VALUES ('maintenance', ?, ?, ?, ?) "
-        "ON CONFLICT (why, line, start) DO UPDATE SET until = excluded.until, note = excluded.note",
-        (line, start_ms, until_ms, note),
+def record_maintenance(conn: Connection, works: Iterable[Maintenance]) -> None:
+    """Announced work on lines is not counted; told again under its number, it is replaced."""
+    conn.executemany(
+        "INSERT INTO maintenance (id, line, start, until, announced, given_by, reason, cancelled, cancelled_by) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until, "
+        "cancelled = excluded.cancelled, cancelled_by = excluded.cancelled_by",
+        [
+            (work.id, work.line, work.start_ms, work.until_ms, work.announced_ms, work.by, work.why, work.cancelled_ms,
+             work.cancelled_by)
+            for work in works
+        ],
+    )  # fmt: skip
+
+
+def record_links(conn: Connection, links: Iterable[Link]) -> None:
+    """How interfaces were. Read again, it is the same; two in one millisecond: the later one holds."""
+    conn.executemany(
+        "INSERT OR REPLACE INTO link (line, at, present, carrier, has_address, has_route) VALUES (?, ?, ?, ?, ?, ?)",
+        [(link.line, link.at_ms, link.present, link.carrier, link.has_address, link.has_route) for link in links],
     )
 
 

@@ -7,6 +7,7 @@ that is not sure where it stands begins at the beginning: whoever records knows 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,17 @@ from edge_node.base.clock import parse_utc
 BATCH_BYTES = 1 << 20
 # No transition is that long; what is, is none.
 LONGEST_LINE_BYTES = 64 * 1024
+# Whole numbers that JSON carries without loss; far beyond any count or time.
+LARGEST_NUMBER = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """A change of mode or line (`mode`), or of what is believed of a line (`verdict`); `at_ms` is UTC."""
+    """A change of mode or line (`mode`), or of what is believed of a line (`verdict`); `at_ms` is UTC.
+
+    A newer watcher may tell of other kinds: they are kept as they are. Where nothing but the reason changed, `to_state`
+    is `from_state`: what the time from then on is charged to may be another.
+    """
 
     seq: int
     at_ms: int
@@ -120,22 +127,37 @@ def parse_line(line: bytes) -> Transition | None:
         if not isinstance(args, dict):
             return None
         at = raw["at"]
-        return Transition(
+        told = Transition(
             seq=int(raw["seq"]),
             at_ms=at if isinstance(at, int) else parse_utc(str(at)),
             boottime=float(raw["boottime"]),
             boot_id=str(raw["boot_id"]),
             kind=str(raw["kind"]),
             subject=str(raw["subject"]),
-            from_state=str(raw["from"]),
-            to_state=str(raw["to"]),
+            from_state=_state(raw, "from"),
+            to_state=_state(raw, "to"),
             from_line=_line(raw.get("from_line")),
             to_line=_line(raw.get("to_line")),
             reason=str(reason["code"]),
             args=args,
         )
+        return told if _fits(told) else None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _fits(told: Transition) -> bool:
+    """Can a database hold it? A line that it refuses would be tried for ever, and stop all that follows."""
+    texts = (told.boot_id, told.kind, told.subject, told.from_state, told.to_state, told.from_line or "",
+             told.to_line or "", told.reason, json.dumps(told.args, ensure_ascii=False))  # fmt: skip
+    "".join(texts).encode()  # half of a surrogate pair is a ValueError here
+    numbers = 0 <= told.seq < LARGEST_NUMBER and abs(told.at_ms) < LARGEST_NUMBER
+    return numbers and math.isfinite(told.boottime) and "\0" not in "".join(texts)
+
+
+def _state(raw: Mapping[str, Any], key: str) -> str:
+    """States make a change of mode or verdict what it is; other kinds may have none."""
+    return str(raw[key] if raw["kind"] in ("mode", "verdict") else raw.get(key, ""))
 
 
 def _line(value: object) -> str | None:

@@ -19,6 +19,8 @@ _GZIP = 31  # window bits: with a gzip header and trailer
 _CHUNK_BYTES = 1 << 16
 # A member is a few seconds of probes; one that unpacks to more is no trace.
 LARGEST_MEMBER_BYTES = 64 << 20
+# Nobody waits that long for an answer.
+LONGEST_ANSWER_S = 86_400.0
 
 
 class Direction(StrEnum):
@@ -43,12 +45,25 @@ class Sample:
     lost: Direction | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """How the interface of a line was from a moment (UTC) on; None where that was not known."""
+
+    at_ms: int
+    line: str
+    present: bool | None
+    carrier: bool | None
+    has_address: bool | None
+    has_route: bool | None
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Samples in the order in which they were written, and the place behind them."""
+    """Samples and links in the order in which they were written, and the place behind them."""
 
     next_place: int
     samples: Sequence[Sample]
+    links: Sequence[Link] = ()
 
 
 class TraceSource(Protocol):
@@ -73,6 +88,11 @@ class TraceFolder:
         return sorted(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"????-??-??{SUFFIX}"))
 
     def chunks(self, day: str, place: int) -> Iterator[Chunk]:
+        for end, content in self.members(day, place):
+            yield Chunk(end, samples_of(content), links_of(content))
+
+    def members(self, day: str, place: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The content of each whole member behind a place, and where it ends."""
         try:
             file = (self._folder / f"{day}{SUFFIX}").open("rb")
         except FileNotFoundError:
@@ -98,7 +118,7 @@ class TraceFolder:
                         return
                 rest = decoder.unused_data
                 place += used - len(rest)
-                yield Chunk(place, samples_of(b"".join(parts)))
+                yield place, b"".join(parts)
 
 
 # Outcomes that are evidence; a blind one proves nothing, and one that this program does not know is left out.
@@ -123,9 +143,46 @@ def samples_of(content: bytes) -> list[Sample]:
     return found
 
 
+def links_of(content: bytes) -> list[Link]:
+    """The links of one member; few lines are one, so that the others are not parsed."""
+    found: list[Link] = []
+    if b'["l"' not in content:
+        return found
+    offset_ms: float | None = None
+    for line in content.splitlines():
+        if not line.startswith((b"{", b'["l"')):
+            continue
+        try:
+            row = json.loads(line)
+            if isinstance(row, dict):
+                offset_ms = int(row["wall_ms"]) - float(row["boottime"]) * 1000
+            elif offset_ms is not None:
+                _, at, name, link = row[:4]
+                present, carrier, has_address, has_route = (
+                    value if isinstance(value := link[key], bool) else None
+                    for key in ("present", "carrier", "has_address", "has_route")
+                )
+                check_fits(round(float(at) * 1000 + offset_ms), str(name), None)
+                found.append(
+                    Link(at_ms=round(float(at) * 1000 + offset_ms), line=str(name), present=present, carrier=carrier,
+                         has_address=has_address, has_route=has_route)
+                )  # fmt: skip
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError):
+            continue
+    return found
+
+
+def check_fits(at_ms: int, names: str, rtt_s: object) -> None:
+    """Raises ValueError for what no watcher of ours writes and no database takes."""
+    names.encode()  # half of a surrogate pair
+    if not -(2**53) < at_ms < 2**53 or (rtt_s is not None and not 0 <= float(str(rtt_s)) < LONGEST_ANSWER_S):
+        raise ValueError("beyond any time")
+
+
 def _sample(row: list[Any], offset_ms: float) -> Sample | None:
     _, asked_at, line, target, outcome, rtt_s = row[:6]
     at_ms = round(float(asked_at) * 1000 + offset_ms)
+    check_fits(at_ms, f"{line}{target}", rtt_s)
     if outcome in (_ANSWERED, _LATE) and rtt_s is not None:
         return Sample(at_ms=at_ms, line=str(line), target=str(target), rtt_s=float(rtt_s), is_late=outcome == _LATE)
     if outcome in _UNANSWERED:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from edge_node.i18n import ENGLISH, Text, duration, reason_text, text, translate
-from monitoring.charts import ChartWords
+from monitoring.chart_words import ChartWords
 from monitoring.report_page import ReportWords
 from monitoring.rpo_chart import RpoWords
 from monitoring.sla import Bar, Exclusion
@@ -42,6 +42,7 @@ def chart_words(language: str, *, local: Local = machine_time) -> ChartWords:
         no_data=say(text("no data")),
         no_targets=say(text("no targets: judged by carrier and route alone")),
         limit=say(text("degraded above %(ms)s ms")),
+        promise=say(text("agreed for 95 in 100: %(ms)s ms")),
         now=say(text("now")),
         told=say(
             text(
@@ -50,9 +51,13 @@ def chart_words(language: str, *, local: Local = machine_time) -> ChartWords:
             )
         ),
         told_nothing=say(text("not one answer outside the outages")),
+        told_worst=say(text("at worst %(loss)s lost, at %(at)s")),
+        told_promise=say(text("agreed are %(ms)s ms for 95 in 100")),
         told_outages=say(text("outages: %(count)s, %(total)s together")),
         told_no_outage=say(text("no outage")),
         told_no_data=say(text("no data for %(total)s, which is not the same as good")),
+        told_use=say(text("in use for %(total)s")),
+        told_no_use=say(text("not in use")),
         stop=say(text("; ")),
         spoken=_spoken(language),
         local=local,
@@ -145,6 +150,9 @@ def report_words(language: str, *, local: Local = machine_time) -> ReportWords:
             Exclusion.CLOUD: say(text("Fault of the cloud")),
             Exclusion.BLIND: say(text("Watcher blind")),
         },
+        announced=say(text("Announced work")),
+        announced_by=say(text("announced by %(who)s on %(at)s")),
+        afterwards=say(text("Afterwards:")),
         felt=say(text("What the clinic felt")),
         mode=say(text("Mode")),
         time=say(text("Time")),
@@ -157,11 +165,12 @@ def report_words(language: str, *, local: Local = machine_time) -> ReportWords:
             "excluded": say(text("not counted")),
         },
         switches=say(text("Moves of traffic to another line: %(count)s.")),
+        months=say(text("The month, line by line")),
         picture=say(text("%(line)s: %(day)s, the longest outage")),
         picture_note=say(
             text(
                 "Line: median round-trip time (ms); grey: p5 to p95; dense hatch: down; pale hatch: no data; "
-                "bars beneath: loss. It can be read in black and white."
+                "bars beneath: loss; dark band at the foot: in use. It can be read in black and white."
             )
         ),
         incidents=say(text("Outages of five minutes and more")),

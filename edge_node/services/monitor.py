@@ -1,12 +1,15 @@
-"""The monitor: reads every status file when it is asked, and answers with metrics.
+"""The monitor: reads every status file when it is asked, and answers with metrics; and records the history in node.db.
 
-It holds no state of its own, opens no database, and nothing depends on it: when it dies, everything works.
+The recording has a thread of its own (`recorder.py`) and hinders no scrape. Nothing depends on either: when the monitor
+dies, everything works, and what was not recorded yet waits in the watcher's files.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from typing import Any
 
 from edge_node.base.clock import Clock, SystemClock, kernel_synchronised
 from edge_node.base.files import disk_free_bytes
@@ -14,6 +17,7 @@ from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.services.node_snapshot import snapshot
 from edge_node.services.own_status import OwnStatus
+from edge_node.services.recorder import Recorder
 from edge_node.services.web_server import listening, make_server
 from edge_node.services.web_turns import address_of, run_until_signal, serve_in_turns
 from edge_node.status import status_reader
@@ -25,17 +29,20 @@ from monitoring.endpoint import metrics_app
 from monitoring.snapshot import NodeSnapshot
 
 EVERY_S = 5.0
+# A turn of the recorder takes some hundredths of a second; `up` gives its children 2.5 s for everything.
+LAST_RECORD_S = 1.5
 
 
 def run(config: Config) -> None:
-    """Serve metrics until SIGTERM or SIGINT. Raises ServiceError when the address cannot be had."""
+    """Serve metrics and record until SIGTERM or SIGINT. Raises ServiceError when the address cannot be had."""
+    os.umask(0o027)
     run_until_signal(lambda stop: serve(config, SystemClock(), stop))
 
 
 async def serve(
     config: Config, clock: Clock, stop: asyncio.Event, *, on_ready: Callable[[Endpoint], None] | None = None
 ) -> None:
-    """Serve metrics until `stop` is set; `on_ready` is told the address, with the port that a port of 0 became.
+    """Serve metrics and record until `stop` is set; `on_ready` is told the address, with the port that 0 became.
 
     A turn reads the whole node, as a scrape does, and only then writes the status file: a monitor that hangs on a dying
     disk shows as stale.
@@ -43,12 +50,21 @@ async def serve(
     read = snapshot_reader(config, clock)
     status = OwnStatus(config.node.run_dir, "monitor", clock, every_s=EVERY_S)
     with listening(config.monitor.listen, setting="monitor.listen") as sockets:
-        state = {"listen": str(address_of(sockets[0]))}
+        recorder, listen = Recorder(config, clock), str(address_of(sockets[0]))
+
+        def state() -> dict[str, Any]:
+            return {"listen": listen, **recorder.state()}
 
         def turn() -> None:
             read()
-            status.write(state)
+            status.write(state())
 
+        def end() -> None:
+            recorder.stop(within_s=LAST_RECORD_S)
+            status.write(state(), stopped=True)
+
+        # Only where the address could be had: a second monitor on this node must not record as well.
+        recorder.start()
         await serve_in_turns(
             "monitor",
             make_server(metrics_app(make_registry(read)), tls=None),
@@ -56,7 +72,7 @@ async def serve(
             stop,
             turn=turn,
             every_s=EVERY_S,
-            last_words=lambda: status.write(state, stopped=True),
+            last_words=end,
             on_ready=on_ready,
         )
 

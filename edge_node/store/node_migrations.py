@@ -88,3 +88,42 @@ CREATE TABLE trace_cursor (
 def m0002_history(db: Database) -> None:
     """Who saw, what was seen by the minute and the hour, and what is not counted."""
     db.executescript(HISTORY)
+
+
+EVIDENCE = """
+-- Announced work on a line, as the operators' orders have it; by its number, since it can be taken back. Not counted
+-- unless it was (`until` is then when). `announced` after `start`: somebody said so afterwards, and the report says it.
+CREATE TABLE maintenance (
+    id TEXT PRIMARY KEY, line TEXT NOT NULL, start INTEGER NOT NULL, until INTEGER NOT NULL,
+    announced INTEGER NOT NULL, given_by TEXT NOT NULL, reason TEXT NOT NULL, cancelled INTEGER, cancelled_by TEXT
+) STRICT, WITHOUT ROWID;
+
+-- How the interface of a line was, from a moment on; NULL where that was not known.
+CREATE TABLE link (
+    line TEXT NOT NULL, at INTEGER NOT NULL, present INTEGER, carrier INTEGER, has_address INTEGER, has_route INTEGER,
+    PRIMARY KEY (line, at)
+) STRICT, WITHOUT ROWID;
+
+-- The frozen surroundings of incidents, in the order in which they were frozen: each names the digest of the one
+-- before, so that none can be changed, left out or put in later. `incident` is the era and number of its first
+-- transition; one that lasts longer than traces are kept is frozen while it goes on, and again when it has ended.
+-- `sha256` is that of the file, `digest` that of its content.
+CREATE TABLE evidence (
+    number INTEGER PRIMARY KEY, incident TEXT NOT NULL, line TEXT NOT NULL, start INTEGER NOT NULL,
+    until INTEGER NOT NULL, goes_on INTEGER NOT NULL, made INTEGER NOT NULL, file TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, digest TEXT NOT NULL, previous TEXT NOT NULL
+) STRICT;
+CREATE INDEX evidence_by_incident ON evidence(incident);
+
+-- When the recorder began, and how often: its first write after each start, also in the place of frames that a killed
+-- one left behind.
+CREATE TABLE recorder (
+    one INTEGER PRIMARY KEY CHECK (one = 1), started INTEGER NOT NULL, starts INTEGER NOT NULL
+) STRICT;
+"""
+
+
+@MIGRATIONS()
+def m0003_evidence(db: Database) -> None:
+    """Announced work with who and why, the links of the lines, frozen incidents, the recorder itself."""
+    db.executescript(EVIDENCE)

@@ -14,8 +14,9 @@ from typing import Any, cast
 import pytest
 
 from edge_node.base.errors import StoreError
-from edge_node.journal.record import HEARD_EVERY_MS, KEEP_MS, Journal, record_maintenance
+from edge_node.journal.record import HEARD_EVERY_MS, KEEP_MS, Journal
 from edge_node.journal.rollup import ABANDONED_MS, GRACE_MS
+from edge_node.orders import Maintenance
 from edge_node.store.connection import Connection, transaction
 from edge_node.store.failures import store_errors
 from tests.support.clock import FakeClock
@@ -64,6 +65,7 @@ def a_quarter_of_an_hour(watcher: AWatcher) -> None:
     watcher.tells("verdict", "telecom", "unknown", "up", "answers")
     seen(watcher, 300)
     watcher.tells("verdict", "telecom", "up", "down", "silent", silent_s=1.0, targets=2)
+    watcher.links("telecom", carrier=False)
     watcher.tells("mode", "node", "online", "backup", "line-down", from_line="telecom", to_line="unicom")
     seen(watcher, 200, seed=2)
     watcher.clock.advance(30)
@@ -309,7 +311,43 @@ def test_rollups_go_after_400_days_and_never_all_at_once(conn: Connection, watch
     assert rows(conn, "transition", "to_state") == [("up",)], "transitions stay for ever"
 
 
-def test_announced_work_can_be_moved(conn: Connection) -> None:
-    record_maintenance(conn, "telecom", 1000, 2000, note="cable")
-    record_maintenance(conn, "telecom", 1000, 3000, note="cable, longer")
-    assert rows(conn, "uncounted") == [("maintenance", "telecom", 1000, 3000, "cable, longer")]
+def a_work(**changes: Any) -> Maintenance:
+    told: dict[str, Any] = {
+        "id": "a1", "line": "telecom", "start_ms": 1000, "until_ms": 2000, "announced_ms": 500, "by": "li",
+        "why": "cable", **changes,
+    }  # fmt: skip
+    return Maintenance(**told)
+
+
+def test_announced_work_is_recorded_once_and_can_be_taken_back(conn: Connection, watcher: AWatcher) -> None:
+    journal, written = watcher.journal(conn), []
+
+    def write(work: Callable[[Connection], None]) -> None:
+        written.append(1)
+        with transaction(conn):
+            work(conn)
+
+    journal._write = write
+    journal.turn(None, [a_work()])
+    before = len(written)
+    for _ in range(3):
+        journal.turn(None, [a_work()])
+    assert len(written) == before, "the same file again is no transaction"
+    journal.turn(None, [a_work(), a_work(id="a2", announced_ms=2500)])
+    journal.turn(None, [a_work().taken_back(now_ms=1400, by="wang")])
+    until_done(watcher.journal(conn), watcher)
+    assert rows(conn, "maintenance") == [
+        ("a1", "telecom", 1000, 1400, 500, "li", "cable", 1400, "wang"),
+        ("a2", "telecom", 1000, 2000, 2500, "li", "cable", None, None),
+    ], "an order that is gone from the file stays recorded"
+
+
+def test_the_links_of_a_line_are_kept_and_read_again_they_are_the_same(conn: Connection, watcher: AWatcher) -> None:
+    for carrier in (True, False, True):
+        watcher.clock.advance(10)
+        watcher.links("telecom", carrier=carrier)
+    for _ in range(2):
+        until_done(watcher.journal(conn), watcher)
+    assert rows(conn, "link", "line, carrier, has_route") == [
+        ("telecom", 1, None), ("telecom", 0, None), ("telecom", 1, None),
+    ]  # fmt: skip

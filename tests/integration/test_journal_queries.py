@@ -12,10 +12,11 @@ import pytest
 from edge_node.journal import queries
 from edge_node.journal.month import ReportedLine, line_pieces, line_smoke, month_window, sla_month
 from edge_node.journal.record import record_maintenance
+from edge_node.orders import new_maintenance
 from edge_node.store.connection import Connection
-from monitoring.charts import blind_spans
 from monitoring.report import Promise
 from monitoring.sla import Bar, Window, account
+from monitoring.smoke import blind_spans
 from tests.support.clock import FakeClock
 from tests.support.journal import HOUR, MIN, AWatcher, node_database
 
@@ -140,8 +141,15 @@ def test_what_is_not_counted(conn: Connection, watcher: AWatcher) -> None:
     watcher.tells("verdict", "telecom", "down", "up", "clean")
     watcher.clock.advance(45 * 60)
     now = watcher.is_recorded(conn)
-    record_maintenance(conn, "telecom", MIDNIGHT + 30 * MIN, MIDNIGHT + 40 * MIN)
-    record_maintenance(conn, "unicom", MIDNIGHT, MIDNIGHT + HOUR)
+    works = [
+        new_maintenance(line, start_ms=start_ms, until_ms=until_ms, now_ms=MIDNIGHT, by="li", why="cable")
+        for line, start_ms, until_ms in (
+            ("telecom", MIDNIGHT + 30 * MIN, MIDNIGHT + 40 * MIN), ("unicom", MIDNIGHT, MIDNIGHT + HOUR),
+            ("telecom", MIDNIGHT + 45 * MIN, MIDNIGHT + 50 * MIN),
+        )
+    ]  # fmt: skip
+    works[2] = works[2].taken_back(now_ms=MIDNIGHT + 44 * MIN, by="li")
+    record_maintenance(conn, works)
 
     assert states(conn, an_hour(now), now) == {"up": 45 * MIN, "unknown": 0, "maintenance": 10 * MIN, "cloud": 5 * MIN}
     (one,) = queries.line_incidents(conn, "telecom", an_hour(now), now_ms=now)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from edge_node.base.clock import SystemClock
 from edge_node.base.errors import StoreError, UsageError
 from edge_node.cli.main import Where
 from edge_node.cli.report import report_group
+from edge_node.journal.record import record_maintenance
 from edge_node.journal.words import machine_time
-from edge_node.store.connection import connect
+from edge_node.orders import new_maintenance
+from edge_node.store.connection import connect, transaction
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.migrate import create_database
 from tests.support.clock import FakeClock
@@ -106,6 +109,29 @@ def test_the_month_as_json(home: Path, month: str) -> None:
     assert telecom["unknown_seconds"] > 20 * 86400
     assert unicom["availability"] is None
     assert unicom["verdict"] == "no-promise"
+
+
+def test_announced_work_is_named_and_what_was_said_afterwards_stands_out(home: Path, month: str) -> None:
+    begins = story_begins_ms()
+    works = [
+        new_maintenance("telecom", start_ms=begins + 3600_000, until_ms=begins + 3900_000, now_ms=begins, by="li",
+                        why="cable"),
+        new_maintenance("telecom", start_ms=begins + 3900_000, until_ms=begins + 4000_000, now_ms=begins + 9000_000,
+                        by="wang", why="<b>late</b>"),
+    ]  # fmt: skip
+    works.append(replace(works[0], id="x", line="telecom").taken_back(now_ms=begins, by="li"))
+    with contextlib.closing(connect(db_path(home, "node"))) as conn, transaction(conn):
+        record_maintenance(conn, works)
+    document = json.loads(run(home, "--month", month, "--format", "json").stdout)
+    telecom, _ = document["lines"]
+    assert [(one["by"], one["why"], one["afterwards"]) for one in telecom["maintenance"]] == [
+        ("li", "cable", False), ("wang", "<b>late</b>", True),
+    ]  # fmt: skip
+    assert telecom["excluded_seconds"]["maintenance"] == 400 and telecom["seconds"]["down"] == 200
+    page = run(home, "--month", month, "--language", "en").stdout
+    assert "<b>Afterwards:</b> announced by wang" in page and "&lt;b&gt;late" in page and "announced by li" in page
+    table = list(csv.DictReader(io.StringIO(run(home, "--month", month, "--format", "csv").stdout)))
+    assert [row["by"] for row in table if row["kind"] == "maintenance"] == ["li", "wang"]
 
 
 def test_one_report_per_carrier(home: Path, month: str) -> None:

@@ -11,24 +11,11 @@ from xml.etree import ElementTree
 import pytest
 
 from monitoring.chart_style import CHART_CSS
-from monitoring.charts import (
-    NARROW,
-    PAPER,
-    ROW,
-    WIDE,
-    Canvas,
-    ChartWords,
-    Smoke,
-    Span,
-    blind_spans,
-    loss_class,
-    scale_s,
-    smoke_sentence,
-    smoke_svg,
-    step_length_ms,
-)
+from monitoring.chart_words import ChartWords, smoke_sentence
+from monitoring.charts import NARROW, PAPER, ROW, WIDE, Canvas, loss_class, scale_s, smoke_svg
 from monitoring.figures import availability, clock, milliseconds, percent, promised
 from monitoring.rpo_chart import Rpo, RpoWords, rpo_sentence, rpo_svg
+from monitoring.smoke import Smoke, Span, blind_spans, step_length_ms
 from monitoring.steps import Step
 from monitoring.svg import Frame
 
@@ -47,7 +34,9 @@ WORDS = ChartWords(
     name="RTT & loss", loss="loss", use="use", outage="down %(for_)s", no_data="no data", no_targets="no targets",
     limit="degraded above %(ms)s ms", now="now", told="median %(p50)s p95 %(p95)s max %(max)s at %(at)s loss %(loss)s",
     told_nothing="no answer", told_outages="down %(count)s times, %(total)s", told_no_outage="never down",
-    told_no_data="no data for %(total)s", stop=". ", spoken=lambda s: f"{s / 60:g} min", local=local,
+    told_no_data="no data for %(total)s", told_worst="worst %(loss)s at %(at)s", told_promise="agreed %(ms)s ms",
+    told_use="used for %(total)s", told_no_use="not used", promise="agreed %(ms)s", stop=". ",
+    spoken=lambda s: f"{s / 60:g} min", local=local,
 )  # fmt: skip
 
 
@@ -105,7 +94,7 @@ def test_every_size_is_a_named_picture_with_nothing_inline(canvas: Canvas) -> No
 def test_every_class_has_a_style_and_every_style_a_use() -> None:
     smoke = a_day(
         lambda m: not 600 <= m < 640, outages=(span(300, 308),), uses=(span(0, 300),), holds=(span(308, 330),),
-        limit_s=0.005,
+        limit_s=0.005, promise_s=0.0055,
     )  # fmt: skip
     lossy = [a_step(START + n * 5 * MIN, lost=lost) for n, lost in enumerate((0, 1, 5, 40, 0))]
     peak = Step(start_ms=START + 25 * MIN, length_ms=5 * MIN, count=9, lost=0, min_s=0.004, p5_s=0.004, p50_s=0.004,
@@ -163,7 +152,7 @@ def test_a_line_without_targets_is_not_without_data() -> None:
     root = drawn(bare)
     assert not of_class(root, "c-blind")
     assert "no targets" in texts(root)
-    assert smoke_sentence(bare, WORDS) == "no targets. never down"
+    assert smoke_sentence(bare, WORDS) == "no targets. never down. used for 1440 min"
 
 
 def test_the_median_takes_the_colour_of_its_steps_loss() -> None:

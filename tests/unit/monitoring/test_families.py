@@ -35,7 +35,10 @@ def samples_of(node: NodeSnapshot, name: str) -> dict[tuple[str, ...], Any]:
 
 TELECOM = Line(
     name="telecom", verdict="down", active=False, hold_left_s=58.5, penalty=1000.0,
-    targets=(Target(address="10.1", loss_ratio=1.0), Target(address="10.1", loss_ratio=0.5, jitter_s=0.1)),
+    targets=(
+        Target(address="10.1", loss_ratio=1.0),
+        Target(address="10.1", loss_ratio=0.5, lost_out_ratio=0.4, lost_back_ratio=0.0, jitter_s=0.1),
+    ),
 )  # fmt: skip
 UNICOM = Line(name="unicom", verdict="up", active=True)
 LINES = {"lines": (TELECOM, UNICOM)}
@@ -49,7 +52,8 @@ CASES = [
     pytest.param(LINES, "edge_line_active", {("telecom",): 0, ("unicom",): 1}, id="the-line-in-use-is-1"),
     pytest.param(LINES, "edge_line_hold_remaining_seconds", {("telecom",): 58.5}, id="an-unknown-hold-is-no-zero"),
     pytest.param(LINES, "edge_line_flap_penalty", {("telecom",): 1000}, id="penalty"),
-    pytest.param(LINES, "edge_line_loss_ratio", {("telecom", "10.1", "both"): 1.0},
+    pytest.param(LINES, "edge_line_loss_ratio",
+                 {("telecom", "10.1", "out"): 0.4, ("telecom", "10.1", "back"): 0.0, ("telecom", "10.1", "both"): 1.0},
                  id="an-address-that-is-asked-in-two-ways-is-one-series-of-the-worse"),
     pytest.param(LINES, "edge_line_jitter_seconds", {("telecom", "10.1"): 0.1}, id="jitter"),
     pytest.param({"transitions": MOVES}, "edge_mode_transitions_total", {("online", "backup", "line-down"): 2},

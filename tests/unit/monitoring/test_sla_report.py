@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
@@ -13,7 +14,6 @@ import pytest
 
 from edge_node.i18n import CHINESE, ENGLISH
 from edge_node.journal.words import report_words
-from monitoring.charts import Smoke, Span
 from monitoring.report import COLUMNS, LineMonth, Picture, Promise, Quality, SlaMonth, as_csv, as_document, digest
 from monitoring.report_page import MARKS, as_html
 from monitoring.sla import (
@@ -31,6 +31,7 @@ from monitoring.sla import (
     incidents,
     timeline,
 )
+from monitoring.smoke import Smoke, Span
 from monitoring.steps import Step
 
 MIN, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -214,6 +215,25 @@ def test_the_longest_outage_is_drawn() -> None:
     assert "<svg" in html
     assert "telecom: 2026-10-12, the longest outage" in shown(html)
     assert "outages: 1, 47 min together" in shown(html)
+
+
+def test_each_lines_month_is_drawn_and_told() -> None:
+    whole = Span(start_ms=OCTOBER.start_ms, end_ms=OCTOBER.end_ms)
+    steps = tuple(
+        Step(start_ms=ms, length_ms=6 * HOUR, count=9, lost=0, min_s=0.004, p5_s=0.004, p50_s=0.004, p95_s=0.005,
+             max_s=0.006)
+        for ms in range(whole.start_ms, whole.end_ms, 6 * HOUR)
+    )  # fmt: skip
+    smoke = Smoke(window=whole, steps=steps, outages=(Span(start_ms=at(12.59), end_ms=at(12.59) + 47 * MIN),),
+                  uses=(Span(start_ms=at(1), end_ms=at(2)),), promise_s=0.020)  # fmt: skip
+    html = page(a_month(replace(TELECOM, smoke=smoke), replace(TELECOM, name="<unicom>", smoke=smoke)))
+    assert html.count("<svg") == 2
+    assert len(set(re.findall(r'<pattern id="([^"]+)"', html))) == 4, "patterns of two pictures have their own names"
+    assert "The month, line by line" in shown(html)
+    assert re.search(r"telecom\s+median 4 ms", shown(html)) and re.search(r"<unicom>\s+median 4 ms", shown(html))
+    assert "in use for 1 d" in shown(html) and "agreed are 20 ms for 95 in 100" in shown(html)
+    assert "<unicom>" not in html
+    assert digest(a_month(replace(TELECOM, smoke=smoke))) == digest(a_month(TELECOM)), "figures alone are signed"
 
 
 def test_hostile_names_stay_text() -> None:
