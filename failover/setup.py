@@ -21,17 +21,32 @@ class ProbeKind(StrEnum):
     ICMP = "icmp"
     TCP = "tcp"
     STAMP = "stamp"
+    HTTP = "http"
+    HTTPS = "https"
+
+
+class Existing(StrEnum):
+    """What becomes of connections that hang on a line that failed."""
+
+    SERVICE_IP = "service-ip"  # they have an address of no line, and go on by themselves
+    KILL_SOCKETS = "kill-sockets"  # those from the line's own address are ended
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An address to ask, and how. `every_s` is `None` for the line's own interval."""
+    """An address to ask, and how. `every_s` is `None` for the line's own interval.
+
+    `key` signs questions and answers (STAMP only); it is never shown. `path` is what is asked for (HTTP, HTTPS only).
+    """
 
     address: str
     kind: ProbeKind = ProbeKind.ICMP
     role: Role = Role.CLOUD
     port: int | None = None
     every_s: float | None = None
+    path: str = "/healthz"
+    key: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -48,6 +63,7 @@ class Setup:
     targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     dscp: Mapping[str, int] = field(default_factory=dict)
     act: Act = Act.OBSERVE
+    existing: Mapping[str, Existing] = field(default_factory=dict)
 
     def targets_of(self, line: str) -> tuple[Target, ...]:
         return self.targets.get(line, ())

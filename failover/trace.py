@@ -4,7 +4,8 @@ A file is a row of gzip members, each of which is whole by itself: a batch of JS
 begins with the moment in both clocks, since everything else in it is in boot time:
 
     {"boot_id": "…", "boottime": 812.4, "wall_ms": 1795000000000}
-    ["p", asked_at, line, target, outcome, rtt_s or null]
+    ["p", asked_at, line, target, outcome, rtt_s or null]               and "out" or "back", where it is known
+                                                                        which way a lost one was lost
     ["l", at, line, {"present": …, "carrier": …, "has_address": …, "has_route": …}]
 
 After a SIGKILL the file ends with the last whole member; after a power cut it may have a torn tail, which is cut off
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from failover.core.model import LinkState
-from failover.probes.outcome import Outcome, Sample
+from failover.probes.outcome import Direction, Outcome, Sample
 
 KEEP_DAYS = 14
 LARGEST_BYTES = 1 << 30  # of all days together: the oldest go first
@@ -123,7 +124,7 @@ def read(path: Path) -> Iterator[Moment | Entry]:
     """
     for _, content in _members(path):
         for line in content.splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
                 found = _decoded(json.loads(line))
                 if found is not None:
                     yield found
@@ -157,7 +158,8 @@ def _encoded(entries: Iterable[Entry], moment: Moment) -> bytes:
     for entry in entries:
         if isinstance(entry, Sample):
             rtt_s = None if entry.rtt_s is None else round(entry.rtt_s, 6)
-            rows.append(["p", round(entry.asked_at, 4), entry.line, entry.target, entry.outcome, rtt_s])
+            way = [] if entry.direction is None else [entry.direction]
+            rows.append(["p", round(entry.asked_at, 4), entry.line, entry.target, entry.outcome, rtt_s, *way])
         else:
             link = {name: getattr(entry.link, name) for name in _LINK_FIELDS}
             rows.append(["l", round(entry.at, 4), entry.line, link])
@@ -168,9 +170,10 @@ def _decoded(row: Any) -> Moment | Entry | None:
     if isinstance(row, dict):
         return Moment(str(row["boot_id"]), float(row["boottime"]), int(row["wall_ms"]))
     match row:
-        case ["p", asked_at, line, target, outcome, rtt_s]:
+        case ["p", asked_at, line, target, outcome, rtt_s, *more]:
             rtt = None if rtt_s is None else float(rtt_s)
-            return Sample(float(asked_at), str(line), str(target), Outcome(outcome), rtt)
+            way = Direction(more[0]) if more and more[0] in tuple(Direction) else None
+            return Sample(float(asked_at), str(line), str(target), Outcome(outcome), rtt, way)
         case ["l", at, line, link]:
             present, carrier, has_address, has_route = (_three(link[name]) for name in _LINK_FIELDS)
             state = LinkState(present=present, carrier=carrier, has_address=has_address, has_route=has_route)

@@ -12,17 +12,15 @@ two the routes stay, and not one changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 from typing import Protocol
 
-from failover import ways
+from failover import view, ways
 from failover.alarm import Alarm
-from failover.core import delta, judge, plan
+from failover.core import delta, judge, plan, stuck
 from failover.core.decide import decide
 from failover.core.judge import Evidence, Judgement
 from failover.core.model import (
-    Arg,
     Code,
     Decision,
     LineHealth,
@@ -30,7 +28,6 @@ from failover.core.model import (
     Mode,
     Order,
     OrderKind,
-    Reason,
     State,
     UseLine,
     Verdict,
@@ -38,9 +35,14 @@ from failover.core.model import (
 from failover.core.plan import Change, Layout, Routing
 from failover.netlink.kernel import KernelUnreadable, Seen
 from failover.netlink.links import Interface
-from failover.netlink.routes import ChangeRefused, described
-from failover.probes.engine import Asked, Engine
-from failover.setup import Act, Setup
+from failover.netlink.routes import ChangeRefused
+from failover.netlink.sockets import Ended
+from failover.probes.engine import Engine
+from failover.probes.mtu import Sizes
+from failover.setup import Act, Existing, Setup
+from failover.view import Judged, Move, Problem, ProblemCode, Recorder, View
+
+__all__ = ["Judged", "KernelLike", "Move", "Problem", "ProblemCode", "Recorder", "View", "Watcher"]
 
 LOOK_EVERY_S = 0.2  # beside the exact moments at which something is due: a death by silence, offline, online
 SENSE_EVERY_S = 10.0
@@ -60,75 +62,15 @@ class KernelLike(Protocol):
         self, changes: Sequence[Change], interfaces: Mapping[str, Interface], *, protocol: int
     ) -> tuple[ChangeRefused, ...]: ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """The node changed its mode, or its line within a mode."""
-
-    at: float
-    before: State
-    after: State
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A line's verdict changed."""
-
-    at: float
-    line: str
-    before: Verdict
-    after: Verdict
-    reason: Reason
-
-
-class Recorder(Protocol):
-    """Whoever keeps the record. It must not block and must not raise."""
-
-    def moved(self, move: Move) -> None: ...
-
-    def judged(self, judged: Judged) -> None: ...
-
-    def link_changed(self, at: float, line: str, link: LinkState) -> None: ...
-
-    def switched(self, seconds: float) -> None: ...
-
-
-class ProblemCode(StrEnum):
-    """What a person must see to. Names are stable."""
-
-    PROBE_UNPINNED = "probe-unpinned"
-    PROBE_IMPOSSIBLE = "probe-impossible"
-    ROUTE_NOT_PERMITTED = "route-not-permitted"
-    ROUTE_REFUSED = "route-refused"
-    KERNEL_UNREADABLE = "kernel-unreadable"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    code: ProblemCode
-    args: Mapping[str, Arg] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """The watcher at one moment, for whoever shows it."""
-
-    at: float
-    setup: Setup
-    may_route: bool
-    state: State
-    decision: Decision
-    judgement: Judgement
-    evidence: Mapping[str, Evidence]
-    asked: Mapping[str, tuple[Asked, ...]]
-    orders: tuple[Order, ...]
-    routed: str | None  # the line that packets to the cloud really take, by what was read from the kernel
-    problems: tuple[Problem, ...]
+    async def end_connections(self, address: str, destinations: Sequence[str]) -> tuple[Ended, Ended]: ...
 
 
 class Watcher:
-    """Watches the lines of one setup. `orders` and `minute` (of the local day, if known) are asked on every look."""
+    """Watches the lines of one setup. `orders` and `minute` (of the local day, if known) are asked on every look.
+
+    `known` is what an earlier watcher's record says of the lines' falls, `used` the line that it moved to last, `left`
+    the one that it left and did not come to end the connections of.
+    """
 
     def __init__(
         self,
@@ -140,13 +82,20 @@ class Watcher:
         kernel: KernelLike,
         engine: Engine,
         record: Recorder,
+        sizes: Sizes | None = None,
+        known: Mapping[str, LineHealth] | None = None,
+        used: str | None = None,
+        left: str | None = None,
     ) -> None:
         self._setup, self._clock, self._minute, self._orders = setup, clock, minute, orders
-        self._kernel, self._engine, self._record = kernel, engine, record
+        self._kernel, self._engine, self._record, self._sizes = kernel, engine, record, sizes or Sizes(clock)
         self._alarm = Alarm()
         self._is_permitted = kernel.is_permitted()
         self._state = State()
-        self._health: Mapping[str, LineHealth] = {}
+        self._health: Mapping[str, LineHealth] = dict(known or {})
+        self._used, self._left = used, left
+        self._mtus: Mapping[str, int] = {}  # of the lines' routes
+        self._told_mtus: dict[str, tuple[bool | None, int | None]] = {}
         self._judgement = Judgement(health={})
         self._decision = Decision(state=self._state)
         self._standing: tuple[Order, ...] = ()
@@ -176,9 +125,11 @@ class Watcher:
             await self._begin()
         if self._clock() >= self._sense_at:
             await self._sense()
-        self._engine.settle(self._clock())
+        # Read once: a process that is stopped between two readings would be judged without having been called blind.
         now = self._looked_at = self._clock()
-        before, verdicts = self._state, {name: seen.verdict for name, seen in self._health.items()}
+        self._engine.settle(now)
+        self._sizes.turn(self._heard_at, self._patience_s)
+        before, known = self._state, self._health
         self._standing = tuple(order for order in self._orders() if order.holds_at(now))
         self._judgement = judge.verdicts(self._health, self._evidence(), now, self._setup.policy)
         self._health = self._judgement.health
@@ -186,13 +137,16 @@ class Watcher:
             self._state, self._health, now, orders=self._standing, policy=self._setup.policy, minute=self._minute()
         )
         self._state = self._decision.state
-        fallbacks = self._may_serve()
-        if self._decision.actions or fallbacks != self._fallbacks:
-            self._fallbacks = fallbacks
+        fallbacks, mtus = self._may_serve(), self._limits()
+        if self._decision.actions or fallbacks != self._fallbacks or mtus != self._mtus:
+            self._fallbacks, self._mtus = fallbacks, mtus
             is_switch = any(isinstance(action, UseLine) for action in self._decision.actions)
             if await self._act() and is_switch and self._may_route:
                 self._record.switched(self._acted_at - now)
-        self._tell(before, verdicts, now)
+        self._left = stuck.left_behind(before, self._state, self._health, self._standing, now) or self._left
+        self._tell(before, known, now)
+        if self._left is not None:
+            await self._free(self._left, now)
 
     def hint(self) -> None:
         """Something changed in the kernel: look soon, but not more often than can be of use."""
@@ -223,6 +177,7 @@ class Watcher:
         left_s = self._decision.reason.args.get("left_s")
         if self._decision.reason.code in _COUNTED_DOWN and isinstance(left_s, float):
             deadlines.append(self._looked_at + left_s)
+        deadlines.append(self._sizes.next_at(now))
         return min(self._sense_at, now + LOOK_EVERY_S, max(now + _SOONEST_S, min(deadlines, default=float("inf"))))
 
     # ---- sense
@@ -236,6 +191,10 @@ class Watcher:
                 routing = self._seen.routing
                 self._state = State(routed=plan.adopted(self._layout, routing), since=self._clock())
                 self._fallbacks = plan.adopted_fallbacks(self._layout, routing)
+                self._mtus = plan.adopted_mtus(self._layout, routing)
+                self._told_mtus = {name: (False, mtu) for name, mtu in self._mtus.items()}
+                if self._used is not None and self._state.routed not in (None, self._used):
+                    self._left = self._used  # it ended between the move and its record
 
     async def _read(self) -> bool:
         try:
@@ -258,10 +217,14 @@ class Watcher:
             links = ways.links(self._setup, self._layout, plumbing, self._seen, refused)
             changed = delta.deltas(self._links, links)
             self._links = links
-            self._engine.set_lines(ways.probings(self._setup, self._layout, plumbing, self._seen), self._clock())
+            probings = ways.probings(self._setup, self._layout, plumbing, self._seen)
+            self._engine.set_lines(probings, self._clock())
+            mtus = {name: link.mtu for name, link in links.items() if link.mtu is not None}
+            self._sizes.set_lines(probings, mtus, adopted=self._mtus, now=self._clock())
             for change in changed:
                 if change.needs_new_sockets:
                     self._engine.reopen(change.line)
+                    self._sizes.reopen(change.line)
                 if change.matters:
                     self._record.link_changed(now, change.line, change.new)
         else:
@@ -274,7 +237,19 @@ class Watcher:
 
     def _evidence_of(self, line: str) -> Evidence | None:
         link = self._links.get(line)
-        return None if link is None else Evidence(link=link, targets=self._engine.watched(line))
+        if link is None:
+            return None
+        path = self._sizes.of_line(line)
+        is_set = self._may_route and path is not None and path.limit is not None
+        return Evidence(link=link, targets=self._engine.watched(line), path=path, is_mtu_set=is_set)
+
+    def _heard_at(self, line: str, address: str) -> float | None:
+        heard = (asked.window.heard_at for asked in self._engine.of_line(line) if asked.target.address == address)
+        return max((at for at in heard if at is not None), default=None)
+
+    def _patience_s(self, line: str) -> float | None:
+        rtt_p95_s = self._health.get(line, LineHealth()).rtt_p95_s
+        return None if rtt_p95_s is None else 2 * rtt_p95_s
 
     # ---- act
 
@@ -283,7 +258,8 @@ class Watcher:
         return self._setup.act is Act.ENFORCE and self._is_permitted
 
     def _plumbing(self) -> Layout:
-        return ways.plumbed(self._setup, self._layout, is_permitted=self._is_permitted)
+        plumbed = ways.plumbed(self._setup, self._layout, is_permitted=self._is_permitted)
+        return replace(plumbed, lines=tuple(replace(line, mtu=self._mtus.get(line.name)) for line in plumbed.lines))
 
     def _may_serve(self) -> frozenset[str]:
         """The lines that the kernel may fall back to by itself. Offline changes no route."""
@@ -296,6 +272,15 @@ class Watcher:
             if name not in rehearsed
             and (seen.verdict is Verdict.UP or (seen.verdict is Verdict.UNKNOWN and name in self._fallbacks))
         )
+
+    def _limits(self) -> Mapping[str, int]:
+        """The MTU that the routes of each line are to keep to, where a smaller one than the interface's was found."""
+        if not self._may_route:
+            return {}
+        paths = {line.name: self._sizes.of_line(line.name) for line in self._setup.policy.lines}
+        # Before its interface was read for the first time, a line keeps what an earlier watcher gave it.
+        kept = {name: mtu for name, mtu in self._mtus.items() if name in paths and name not in self._links}
+        return kept | {name: path.limit for name, path in paths.items() if path is not None and path.limit is not None}
 
     def _wanted(self) -> Routing:
         plumbing = self._plumbing()
@@ -328,18 +313,51 @@ class Watcher:
             self._sense_at = min(self._sense_at, self._clock() + RETRY_S)
         return not self._refused
 
+    async def _free(self, left: str, now: float) -> None:
+        """End what hangs on the line that failed, once the routes that were read back lead elsewhere."""
+        orders, routed = self._standing, plan.adopted(self._layout, self._seen.routing)
+        step = stuck.next_step(
+            left, self._state, self._health, orders, now, routed=routed, is_heard=self._is_heard(self._state.line, now)
+        )
+        if step is stuck.Step.WAIT and self._may_route:
+            return
+        self._left = None
+        address = next((line.address for line in self._layout.lines if line.name == left), None)
+        is_wanted = self._setup.existing.get(left) is Existing.KILL_SOCKETS and self._may_route
+        if step is stuck.Step.END and is_wanted and address is not None and self._layout.cloud_prefixes:
+            ended = await self._kernel.end_connections(address, self._layout.cloud_prefixes)
+            self._record.ended(self._clock(), left, *ended)
+
+    def _is_heard(self, line: str | None, now: float) -> bool:
+        if line is None or (known := self._evidence_of(line)) is None:
+            return False
+        detect = self._setup.policy.line(line).detect
+        return stuck.is_heard(self._health.get(line, LineHealth()), known, now, detect)
+
     # ---- record
 
-    def _tell(self, before: State, verdicts: Mapping[str, Verdict], now: float) -> None:
+    def _tell(self, before: State, known: Mapping[str, LineHealth], now: float) -> None:
         for name, seen in self._health.items():
-            if (verdict := verdicts.get(name, Verdict.UNKNOWN)) is not seen.verdict:
-                self._record.judged(Judged(at=now, line=name, before=verdict, after=seen.verdict, reason=seen.reason))
+            was = known.get(name, LineHealth())
+            codes = {was.reason.code, seen.reason.code}
+            # Who is to blame may change while a line is down; the verdict does not.
+            is_recharged = len(codes) == 2 and Code.CLOUD_SILENT in codes
+            if was.verdict is not seen.verdict or is_recharged:
+                judged = Judged(at=now, line=name, before=was.verdict, after=seen.verdict, reason=seen.reason)
+                self._record.judged(judged)
+        for name in self._health:
+            path = self._sizes.of_line(name)
+            is_ok, limit = (None, None) if path is None else (path.is_ok, path.limit)
+            was_ok, was_limit = self._told_mtus.get(name, (None, None))
+            if path is not None and (is_ok, limit) != (was_ok, was_limit) and False in (is_ok, was_ok):
+                self._record.mtu_changed(now, name, path)
+            self._told_mtus[name] = is_ok, limit
         if self._decision.actions:
             self._record.moved(Move(at=now, before=before, after=self._state, reason=self._decision.reason))
 
     def view(self) -> View:
         """How things are, as of the last look."""
-        lines = self._setup.policy.lines
+        asked = {line.name: tuple(self._engine.of_line(line.name)) for line in self._setup.policy.lines}
         return View(
             at=self._clock(),
             setup=self._setup,
@@ -348,37 +366,23 @@ class Watcher:
             decision=self._decision,
             judgement=self._judgement,
             evidence=self._evidence(),
-            asked={line.name: tuple(self._engine.of_line(line.name)) for line in lines},
+            asked=asked,
             orders=self._standing,
             routed=self._routed(),
-            problems=tuple(self._problems()),
+            mtus=dict(self._mtus),
+            problems=tuple(
+                view.problems(
+                    self._setup,
+                    asked,
+                    plumbed=frozenset(line.name for line in self._plumbing().lines),
+                    refused=self._refused,
+                    unreadable=self._unreadable,
+                    is_permitted=self._is_permitted,
+                )
+            ),
         )
 
     def _routed(self) -> str | None:
         if self._may_route:
             return plan.adopted(self._layout, self._seen.routing)
         return ways.routed_by_main(self._layout, self._seen.main)
-
-    def _problems(self) -> Sequence[Problem]:
-        found = []
-        if self._unreadable is not None:
-            found.append(Problem(ProblemCode.KERNEL_UNREADABLE, {"said": self._unreadable}))
-        if self._setup.act is Act.ENFORCE and not self._is_permitted:
-            found.append(Problem(ProblemCode.ROUTE_NOT_PERMITTED))
-        found += [
-            Problem(ProblemCode.ROUTE_REFUSED, {"change": described(refused.change), "said": refused.said})
-            for refused in self._refused
-            if not refused.is_about_privilege
-        ]
-        for line in self._setup.policy.lines:
-            asked = list(self._engine.of_line(line.name))
-            own = {known.name for known in self._plumbing().lines}
-            is_asked = any(one.probe is not None for one in asked)
-            if is_asked and (line.name not in own or any(one.is_unpinned for one in asked)):
-                found.append(Problem(ProblemCode.PROBE_UNPINNED, {"line": line.name, "missing": "mark"}))
-            found += [
-                Problem(ProblemCode.PROBE_IMPOSSIBLE, {"line": line.name, "target": one.target.name, "why": one.barred})
-                for one in asked
-                if one.barred is not None
-            ]
-        return found

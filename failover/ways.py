@@ -19,7 +19,7 @@ from failover.netlink.kernel import Seen
 from failover.netlink.links import Interface, link_state
 from failover.probes.engine import LineProbing
 from failover.probes.pin import Pin
-from failover.setup import Act, ProbeKind, Setup, Target
+from failover.setup import Act, Setup, Target
 
 _BY_THE_KERNEL = 2  # routing protocol of the routes that come with an address
 
@@ -27,7 +27,6 @@ _BY_THE_KERNEL = 2  # routing protocol of the routes that come with an address
 class Barred(StrEnum):
     """Why a target is not asked. The engine adds `icmp-not-permitted` and `device-not-permitted`."""
 
-    NOT_BUILT = "kind-not-supported"
     NO_WAY = "no-route"
     REVERSE_PATH = "reverse-path-filter"
 
@@ -134,8 +133,6 @@ def _barred(setup: Setup, line: LineRoute, seen: Seen, *, is_plumbed: bool) -> I
 def _why_barred(
     setup: Setup, line: LineRoute, target: Target, seen: Seen, interface: Interface | None, *, is_plumbed: bool
 ) -> Barred | None:
-    if target.kind is ProbeKind.STAMP:
-        return Barred.NOT_BUILT
     if interface is None or not interface.addresses:
         return None  # its link says enough
     if is_plumbed and setup.act is Act.ENFORCE:

@@ -223,6 +223,16 @@ FAMILIES: tuple[Family, ...] = (
         text="Times that Litestream ended by itself and was started again.",
     ),
     Family(
+        name="edge_replica_local_bytes", kind=Kind.GAUGE,
+        samples=lambda node: _known(node.replica_local_bytes),
+        text="Bytes that the local replica takes on its disk.",
+    ),
+    Family(
+        name="edge_replica_budget_bytes", kind=Kind.GAUGE,
+        samples=lambda node: _known(node.replica_budget_bytes),
+        text="Bytes that the local replica may take (disk_budget); its oldest restore points go from 85 percent on.",
+    ),
+    Family(
         name="edge_drill_last_success_timestamp_seconds", kind=Kind.GAUGE, labels=("destination",),
         samples=_per_destination(lambda destination: destination.drill_ok_at),
         text="When a restore drill from a destination succeeded last, seconds since 1970.",

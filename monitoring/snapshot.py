@@ -114,6 +114,8 @@ class NodeSnapshot:
     destinations: tuple[Destination, ...] = ()
     uploads: tuple[Value, ...] = ()
     litestream_restarts: int | None = None
+    replica_local_bytes: int | None = None
+    replica_budget_bytes: int | None = None
     his_requests: tuple[Distribution, ...] = ()
     his_commit_seconds: tuple[Distribution, ...] = ()
     his_commit_batch_size: tuple[Distribution, ...] = ()

@@ -1,13 +1,16 @@
 """The tree of errors, and the exit codes they end in.
 
 EdgeError                      code, message, context, hint
-├── UsageError                 usage, line-unknown
-├── ConfigError                config-invalid, config-missing
+├── UsageError                 usage, line-unknown, incident-unknown, maintenance-overlaps, maintenance-unknown,
+│                              trace-unreadable, trace-empty
+├── ConfigError                config-invalid, config-missing, config-unwritable
 ├── StoreError                 db-missing, db-newer-than-program, db-behind, db-corrupt, db-busy, disk-full,
-│                              disk-failed
+│                              disk-failed, evidence-altered, evidence-unreadable, superseded
 ├── ReplicaError               litestream-missing, litestream-failed, replica-unreachable, replica-refused,
-│                              replica-unsound, restore-failed, object-unsound, identity-missing,
-│                              identity-unreadable, epoch-unreadable
+│                              replica-unsound, restore-failed, restore-incomplete, object-unsound,
+│                              identity-missing, identity-unreadable, epoch-unreadable, drill-failed, clock-doubtful,
+│                              epoch-taken, kit-missing, kit-unreadable, promotion-impossible, promotion-unreadable,
+│                              confirmation-missing
 ├── OutboxError                message-unknown, message-not-dead, no-transaction
 └── ServiceError               already-running, privilege-missing, orders-unreadable, orders-unwritable, links-unheard,
                                units-missing, address-missing

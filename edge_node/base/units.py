@@ -74,3 +74,13 @@ def spoken_duration(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def spoken_size(size_bytes: int) -> str:
+    """A size for a person: "340 B", "22.0 KB", "1.7 GB"."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    for unit, factor in (("KB", 1e3), ("MB", 1e6), ("GB", 1e9)):
+        if size_bytes < factor * 1000:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes / 1e12:.1f} TB"

@@ -11,6 +11,12 @@ from edge_node.base.clock import SystemClock, parse_utc
 from edge_node.base.errors import ExitCode, ServiceError, UsageError
 from edge_node.base.files import ServiceStatus, read_status
 from edge_node.base.units import format_duration, parse_duration, spoken_duration
+from edge_node.cli.line_directions import directions_table, loss_cell
+from edge_node.cli.line_evidence import evidence
+from edge_node.cli.line_far_end import far_end_command
+from edge_node.cli.line_history import history
+from edge_node.cli.line_maintenance import maintenance
+from edge_node.cli.line_simulate import simulate
 from edge_node.cli.main import Where, caller, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json, moment, table, talk
 from edge_node.config.schema import Config
@@ -47,7 +53,7 @@ def list_lines(where: Where, as_json: bool) -> None:
             line["verdict"],
             _milliseconds(line["rtt_s"]),
             _milliseconds(line.get("rtt_p95_s")),
-            "-" if line["loss_ratio"] is None else f"{line['loss_ratio']:.0%}",
+            loss_cell(line),
             moment(line["since"]),
             str(line["preferred"]),
             _sentence(line["reason"]),
@@ -86,6 +92,8 @@ def explain(where: Where, line: str | None, as_json: bool) -> None:
         ]
         if rows:
             answer(table(("  HOLDS", "RULE", "VALUE", "LIMIT"), rows))
+        if directions := directions_table(found):
+            answer(directions)
     for trouble in state.get("troubles", ()):
         answer(f"\n{_sentence(trouble)}")
 
@@ -160,6 +168,13 @@ line_group.add_command(
 line_group.add_command(
     _order_command(LineOrderKind.REHEARSE, "Treat this line as down, to see what happens when it fails.")
 )
+
+
+line_group.add_command(far_end_command)
+line_group.add_command(history)
+line_group.add_command(evidence)
+line_group.add_command(maintenance)
+line_group.add_command(simulate)
 
 
 @line_group.command("release")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import signal
 import socket
-import stat
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,8 +13,9 @@ from pathlib import Path
 import click
 
 from edge_node.base import systemd
-from edge_node.base.errors import ConfigError, ExitCode, ServiceError, UsageError
+from edge_node.base.errors import ExitCode, ServiceError, UsageError
 from edge_node.base.logs import Repeated, event
+from edge_node.base.shared_key import read_key
 from edge_node.config.values import Endpoint, parse_endpoint
 from failover.probes import reflector as far
 
@@ -28,7 +27,6 @@ _WHY = {
         "a port below 1024 needs CAP_NET_BIND_SERVICE, as the reflector's unit gives it",
     ),
 }
-MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 128
 
 
 @click.command()
@@ -66,44 +64,6 @@ def reflector(listening: tuple[str, ...], allowed: tuple[str, ...], key_file: Pa
             str(reason).replace("-", "_"): count for reason, count in answering.unanswered.items()
         }
         event("reflector_stopped", level="info", answered=answering.answered, **counts)
-
-
-def read_key(path: Path) -> bytes:
-    """The key in a file that nobody else may read: 16 to 128 bytes in hexadecimal. Raises ConfigError."""
-    hint = f"umask 077; openssl rand -hex 32 > {path}"
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(2 * MAX_KEY_BYTES + 2)
-    except OSError as error:
-        raise ConfigError(
-            "config-missing", f"the key {path} cannot be read", context=error.strerror, hint=hint
-        ) from error
-    if mode & 0o077 and not _is_credential(path):
-        raise ConfigError(
-            "config-invalid",
-            f"the key {path} may be read by others",
-            context=f"its mode is {mode:04o}",
-            hint=f"chmod 600 {path}; if others could read it for long, make a new one",
-        )
-    try:
-        key = bytes.fromhex(text.decode("ascii").strip())
-    except ValueError:
-        key = b""
-    if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
-        raise ConfigError(
-            "config-invalid",
-            f"the key {path} is none",
-            context=f"a key is {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes, written in hexadecimal",
-            hint=hint,
-        )
-    return key
-
-
-def _is_credential(path: Path) -> bool:
-    # systemd lets the service's user read by an access list, which shows as a right of the group; the folder is closed.
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    return bool(folder) and path.resolve().parent == Path(str(folder)).resolve()
 
 
 def _endpoint(text: str) -> Endpoint:

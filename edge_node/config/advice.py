@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from edge_node.base.errors import Problem
-from edge_node.config.line_schema import Act
+from edge_node.config.line_schema import Act, ProbeKind, TargetRole
 from edge_node.config.schema import EXAMPLE_RECIPIENTS, Config
 from edge_node.config.values import Address
 
 
 def advice(config: Config) -> list[Problem]:
     """Everything that an operator should look at again."""
-    return [*_copies(config), *_lines(config), *_outside(config)]
+    return [*_copies(config), *_lines(config), *_reflectors(config), *_outside(config)]
 
 
 def _copies(config: Config) -> Iterator[Problem]:
@@ -38,6 +38,15 @@ def _lines(config: Config) -> Iterator[Problem]:
         yield Problem(path="lines.act", text='"enforce" without a [[line]]: there is nothing to choose from')
     if not config.lines.cloud_prefixes:
         yield Problem(path="lines.cloud_prefixes", text='empty: nothing is routed, whatever "enforce" decides')
+
+
+def _reflectors(config: Config) -> Iterator[Problem]:
+    """A reflector is a program that somebody restarts; an echo needs none."""
+    for i, line in enumerate(config.line):
+        kinds = {target.kind for target in line.target if target.role is TargetRole.CLOUD}
+        if kinds == {ProbeKind.STAMP}:
+            text = "all of kind stamp: while their reflector is restarted, the line is down; add one of kind icmp"
+            yield Problem(path=f"line[{i}].target", text=text)
 
 
 def _outside(config: Config) -> Iterator[Problem]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from edge_node.config import values
-from edge_node.config.section import Name, Section, Words
+from edge_node.config.section import Credential, Name, Section, Words
 from edge_node.config.values import Address, Failback, FailbackKind, Interface, Network
 
 _KERNEL_TABLES = dict.fromkeys((253, 254, 255), "the kernel (default, main, local)")
@@ -40,11 +40,17 @@ class ProbeKind(StrEnum):
     ICMP = "icmp"
     STAMP = "stamp"
     TCP = "tcp"
+    HTTP = "http"
+    HTTPS = "https"
+
+
+APPLICATIONS = (ProbeKind.HTTP, ProbeKind.HTTPS)
 
 
 class TargetRole(StrEnum):
     CLOUD = "cloud"
     CARRIER = "carrier"
+    APP = "app"
 
 
 class Detect(Section):
@@ -89,6 +95,9 @@ class Detect(Section):
     reuse: Annotated[int, values.whole(0, 100_000)] = Field(
         default=800, description="until it has fewer points than this"
     )
+    mtu_every_s: Annotated[float, values.duration("0s", "1h")] = Field(
+        default=10.0, alias="mtu_every", description="between two packets of the full size; 0s: none"
+    )
 
 
 class Lines(Section):
@@ -131,7 +140,14 @@ class Contract(Section):
     loss: Ratio | None = Field(default=None, description="share of lost probes", examples=[0.001])
 
 
-_DEFAULT_PORTS = {ProbeKind.ICMP: None, ProbeKind.STAMP: 862, ProbeKind.TCP: 443}
+_DEFAULT_PORTS = {
+    ProbeKind.ICMP: None, ProbeKind.STAMP: 862, ProbeKind.TCP: 443, ProbeKind.HTTP: 80, ProbeKind.HTTPS: 443,
+}  # fmt: skip
+_PATH = values.text(r"/[!-~]{0,200}", "a path that begins with / and has no space", "/healthz")
+
+
+def _default_role(data: dict[str, Any]) -> TargetRole:
+    return TargetRole.APP if data.get("kind") in APPLICATIONS else TargetRole.CLOUD
 
 
 class Target(Section):
@@ -139,21 +155,31 @@ class Target(Section):
 
     address: Annotated[Address, values.address] = Field(description="an IP address", examples=["10.100.0.1"])
     kind: Annotated[ProbeKind, values.choice(ProbeKind)] = Field(
-        default=ProbeKind.ICMP, description="icmp, stamp or tcp", examples=["stamp"]
+        default=ProbeKind.ICMP, description="icmp, stamp, tcp, http or https", examples=["stamp"]
     )
     port: Annotated[int | None, values.whole(1, 65535)] = Field(
         default_factory=lambda data: _DEFAULT_PORTS[data["kind"]],
-        description="of stamp (862 by default) and tcp (443)",
+        description="of stamp (862 by default), tcp (443), http (80) and https (443)",
         examples=[862],
     )
+    credential: Credential | None = Field(
+        default=None,
+        description="of stamp: credential with the key that its reflector has, in hexadecimal",
+        examples=["stamp-key"],
+    )
     role: Annotated[TargetRole, values.choice(TargetRole)] = Field(
-        default=TargetRole.CLOUD, description="cloud, or carrier (for diagnosis only)"
+        default_factory=_default_role,
+        description="cloud; carrier or app: for diagnosis only. http and https are app, anything else cloud by default",
+        examples=["cloud"],
     )
     every_s: Annotated[float | None, values.duration("20ms", "10min")] = Field(
         default=None,
         alias="every",
-        description="between two probes; by default the interval of detect",
+        description="between two probes; by default the interval of detect, 5s for app",
         examples=["200ms"],
+    )
+    path: Annotated[str, _PATH] = Field(
+        default="/healthz", description="of http and https: what is asked for; a status below 500 is an answer"
     )
 
 

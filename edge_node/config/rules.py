@@ -12,7 +12,7 @@ from typing import Any
 
 from edge_node.base.errors import Problem
 from edge_node.base.units import format_duration
-from edge_node.config.line_schema import Detect, Existing, Line, ProbeKind, TargetRole
+from edge_node.config.line_schema import APPLICATIONS, Detect, Existing, Line, ProbeKind, TargetRole
 from edge_node.config.schema import Config, Destination
 from edge_node.config.section import Section
 from edge_node.config.values import shown
@@ -198,6 +198,20 @@ def _icmp_has_no_port(_: Config, path: str, line: Line) -> Problems:
             yield Problem(path=f"{path}.target[{i}].port", text="an icmp target has none")
 
 
+def _only_stamp_is_signed(_: Config, path: str, line: Line) -> Problems:
+    for i, target in enumerate(line.target):
+        if target.kind is not ProbeKind.STAMP and target.credential is not None:
+            text = f'"{target.credential}": {target.kind} knows no signature; only a stamp target has a credential'
+            yield Problem(path=f"{path}.target[{i}].credential", text=text)
+
+
+def _applications_are_for_diagnosis(_: Config, path: str, line: Line) -> Problems:
+    for i, target in enumerate(line.target):
+        if target.kind in APPLICATIONS and target.role is not TargetRole.APP:
+            text = f'"{target.role}": {target.kind} takes too long to tell whether a line lives; it is app, or left out'
+            yield Problem(path=f"{path}.target[{i}].role", text=text)
+
+
 def _targets_are_asked_often_enough(_: Config, path: str, line: Line) -> Problems:
     dead_after_s = line.detect.dead_after_s
     for i, target in enumerate(line.target):
@@ -296,6 +310,8 @@ LINE_RULES: tuple[Callable[[Config, str, Line], Problems], ...] = (
     _line_detection_agrees,
     _targets_differ,
     _icmp_has_no_port,
+    _only_stamp_is_signed,
+    _applications_are_for_diagnosis,
     _targets_are_asked_often_enough,
     _fast_detection_has_two_targets,
 )

@@ -84,6 +84,7 @@ def _page_values() -> dict[str, Any]:
         "clinic_name": context().clinic_name,
         "posture_line": posture.current_line(),
         "program_version": __version__,
+        "replaced": errors.replaced(owner) if (owner := context().superseded()) else None,
         **_person(),
     }
 

@@ -15,7 +15,7 @@ from typing import Any
 from edge_node.base.clock import ClockState
 from edge_node.base.errors import StoreError
 from edge_node.base.logs import event
-from edge_node.his.context import context, write
+from edge_node.his.context import context, write_trace
 from edge_node.store.connection import Connection
 
 NO_HASH = bytes(32)
@@ -81,7 +81,7 @@ def viewed(who: Who, object: str, detail: Mapping[str, Any] | None = None) -> No
     """
     now = moment()
     try:
-        write(
+        write_trace(
             lambda conn: record(conn, who, "viewed", object, detail or {}, at=now.at, clock_state=now.clock_state)
         )  # fmt: skip
     except StoreError as error:

@@ -12,8 +12,10 @@ from flask import current_app
 
 from edge_node.base.clock import Clock
 from edge_node.his.cipher import Cipher
+from edge_node.his.line_history import LineHistory, NoHistory
 from edge_node.outbox.model import Route
 from edge_node.status import NodeStatus
+from edge_node.status.superseded import Superseded
 from edge_node.store.connection import Connection, connect_reader
 from edge_node.store.writer import Writer
 
@@ -25,7 +27,9 @@ EXTENSION = "edge_his"
 class HisContext:
     """Everything that the composition root hands to the HIS. `node_status` reads the status files when called.
 
-    `upstreams` is who is told about which topics: the HIS puts messages, and never sends one.
+    `superseded` says whether another machine has replaced this one; asked before each write.
+    `upstreams` is who is told about which topics: the HIS puts messages, and never sends one. `line_history` answers
+    the console from the node's history.
     """
 
     db_path: Path
@@ -39,6 +43,8 @@ class HisContext:
     language: str
     idle_lock_s: float
     upstreams: Sequence[Route] = ()
+    superseded: Callable[[], Superseded | None] = lambda: None
+    line_history: LineHistory = field(default_factory=NoHistory)
     _readers: threading.local = field(default_factory=threading.local)
 
     def reader(self) -> Connection:
@@ -62,6 +68,17 @@ def reader() -> Connection:
 def write(work: Callable[[Connection], T]) -> T:
     """Do one piece of work in the writing thread; returns after the COMMIT.
 
-    The work runs in a SAVEPOINT of its own: what it raises undoes it alone and is raised here.
+    The work runs in a SAVEPOINT of its own: what it raises undoes it alone and is raised here. Raises StoreError
+    superseded when another machine has replaced this one: it takes no writes any more.
+    """
+    if (owner := context().superseded()) is not None:
+        raise owner.refusal()
+    return context().writer.submit(work)
+
+
+def write_trace(work: Callable[[Connection], T]) -> T:
+    """As `write`, for what only says who was here and looked at what: also while this machine is superseded.
+
+    Reading goes on there, and it takes somebody signed in.
     """
     return context().writer.submit(work)

@@ -15,6 +15,7 @@ from flask import Flask, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 
+from edge_node.base.clock import parse_utc
 from edge_node.base.errors import EdgeError, StoreError
 from edge_node.base.logs import event
 from edge_node.his.context import context
@@ -23,6 +24,7 @@ from edge_node.his.language import local, say
 from edge_node.his.security import NotAllowed, current_staff, signed_in
 from edge_node.his.staff.model import ROLE_NAMES
 from edge_node.i18n import Text, text
+from edge_node.status.superseded import Superseded
 
 # Letters and digits that cannot be mistaken on the telephone.
 _REFERENCE = "23456789ACDEFHJKMNPQRTUVWXY"
@@ -102,6 +104,11 @@ STORE_PAGES: Mapping[str, Sorry] = {
         meaning=text("Nothing of this was saved. Try again now; it is never saved twice."),
         again=True,
     ),
+    "superseded": Sorry(
+        title=text("This machine was replaced: nothing can be saved here"),
+        not_saved=text("Not saved: this machine was replaced"),
+        meaning=text("Nothing of this was saved. Work on at the new machine; here everything can still be read."),
+    ),
 }
 
 
@@ -156,11 +163,26 @@ def _csrf(error: CSRFError) -> tuple[str, int, dict[str, str]]:
 def _edge(error: EdgeError) -> tuple[str, int, dict[str, str]]:
     number = reference(context().clock.wall_ms())
     event("request_failed", level="error", code=error.code, message=error.message, route=_route(), reference=number)
+    if error.code == "superseded" and (owner := context().superseded()) is not None:
+        return error_page(STORE_PAGES["superseded"], 409, detail=replaced(owner), kept=kept_form())
     if isinstance(error, StoreError):
         sorry = STORE_PAGES.get(error.code, PAGES[503])
         return error_page(sorry, 503, detail=_free_space(error.code), number=number, kept=kept_form())
     status = 400 if error.code == "request-key-missing" else 500
     return error_page(PAGES[status], status, number=number, kept=kept_form())
+
+
+def replaced(owner: Superseded) -> Text:
+    """Who replaced this machine, when, and why, as far as that is known."""
+    since = f"{local(parse_utc(owner.claimed_at)):%Y-%m-%d %H:%M}" if owner.claimed_at else "—"
+    if owner.why:
+        return text(
+            "Replaced by %(machine)s on %(since)s. The reason given: %(why)s",
+            machine=owner.by,
+            since=since,
+            why=owner.why,
+        )
+    return text("Replaced by %(machine)s on %(since)s.", machine=owner.by, since=since)
 
 
 def _free_space(code: str) -> Text | None:

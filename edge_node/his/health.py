@@ -49,7 +49,8 @@ def healthz() -> tuple[str, dict[str, str]]:
 @public
 def readyz() -> tuple[str, int, dict[str, str]]:
     """It can write; no line matters for that."""
-    problem = writes(context().writer)
+    owner = context().superseded()
+    problem = owner.refusal().message if owner else writes(context().writer)
     return f"{problem or 'ok'}\n", 503 if problem else 200, {"Content-Type": "text/plain; charset=utf-8"}
 
 

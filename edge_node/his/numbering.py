@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 
 from stdnum import damm
 
@@ -17,6 +18,8 @@ from edge_node.store.connection import Connection
 # What is counted, and the mark before the year that tells its numbers apart; record numbers are the plain ones.
 MARKS: Mapping[str, str] = {"mrn": "", "visit": "V"}
 _SEQUENCE_DIGITS = 7
+# More than a clinic calls in a day.
+QUEUE_JUMP = 500
 _FORM = re.compile(r"[0-9A-Z]{2,4}[A-Z]+-[A-Z]?(\d{10})")
 
 
@@ -35,6 +38,28 @@ def take(conn: Connection, name: str, *, node_code: str, epoch: int, year: int) 
         raise OverflowError(f"no {name} number is left in {year}")
     digits = f"{year % 100:02}{sequence:0{_SEQUENCE_DIGITS}}"
     return f"{node_code}{epoch_letter(epoch)}-{mark}{digits}{damm.calc_check_digit(digits)}"
+
+
+def skip_queue_numbers(conn: Connection, *, day: date, epoch: int) -> int:
+    """Begin a day's queue numbers beyond all that a machine before this one may have called; within a transaction.
+
+    A queue number has no letter of the epoch, and is read from paper on the same day. Returns the number before the
+    next one; a second call for the same epoch changes nothing.
+    """
+    (highest,) = conn.execute(
+        "SELECT coalesce(max(queue_no), 0) FROM registration WHERE queue_date = :day", {"day": day.isoformat()}
+    ).fetchone()
+    floor = (highest // QUEUE_JUMP + 1) * QUEUE_JUMP
+    conn.execute(
+        "INSERT INTO sequence_block (name, epoch, next) VALUES (:name, :epoch, :floor) ON CONFLICT DO NOTHING",
+        {"name": queue_floor(day), "epoch": epoch, "floor": floor},
+    )
+    return int(floor)
+
+
+def queue_floor(day: date) -> str:
+    """The name of the row that says beyond which number a day's queue goes on."""
+    return f"queue-{day.isoformat()}"
 
 
 def is_number(text: str) -> bool:

@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response
 
 from edge_node.base.errors import StoreError
 from edge_node.his.audit import Who
-from edge_node.his.context import context, reader, write
+from edge_node.his.context import context, reader, write_trace
 from edge_node.his.staff import queries, rules
 from edge_node.his.staff.model import Role, SignedIn, Staff
 from edge_node.i18n import Text, text
@@ -229,7 +229,7 @@ def _load_user(session_id: str) -> _User | None:
     if request.endpoint not in PASSIVE and _seen().touch(session_id, now, every_ms=every_ms):
         # The disk may be full: reading goes on, and the writer's failure shows where it belongs.
         with contextlib.suppress(StoreError):
-            write(lambda conn: queries.session_seen(conn, session_id, at=now))
+            write_trace(lambda conn: queries.session_seen(conn, session_id, at=now))
     return _User(session_id, found)
 
 

@@ -25,6 +25,14 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "clean": (text("good for %(for_s)s"), text("good")),
     "returning": (text("it answers again and has yet to prove itself"),),
     "loss": (text("%(loss)s of the probes lost, limit %(limit)s"), text("too many probes lost")),
+    "loss-out": (
+        text("%(loss)s of the probes lost on the way to the cloud, limit %(limit)s"),
+        text("too many probes lost on the way to the cloud"),
+    ),
+    "loss-back": (
+        text("%(loss)s of the probes lost on the way back, limit %(limit)s"),
+        text("too many probes lost on the way back"),
+    ),
     "delay": (
         text("95 in 100 answers take up to %(rtt_p95_s)s, limit %(limit_s)s"),
         text("answers take too long"),
@@ -35,9 +43,24 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "no-link": (text("the interface is gone"),),
     "no-address": (text("the line's address is gone from the interface"),),
     "no-route": (text("the line's own route is gone"),),
+    "mtu": (
+        text("packets over %(mtu)s bytes vanish, %(expected)s are expected to pass"),
+        text("large packets vanish"),
+    ),
+    "app-silent": (
+        text("%(target)s is silent on it, and answers by another line"),
+        text("an application is silent on it, and answers by another line"),
+    ),
     # Targets that no line is to blame for.
     "target-silent": (text("%(target)s is silent on %(line)s, which others prove alive"),),
     "cloud-trouble": (text("%(target)s is silent on all %(lines)s lines, which others prove alive"),),
+    "app-trouble": (text("%(target)s is silent on all %(lines)s lines that live"),),
+    "mtu-small": (
+        text(
+            "%(line)s lets packets of %(mtu)s bytes pass and no larger ones, %(expected)s are expected; "
+            "what is sent keeps to it"
+        ),
+    ),
     # Why the node moved.
     "first-line": (text("%(line)s is the best line that answers"),),
     "adopted": (text("%(line)s was in use before this start and lives"),),
@@ -64,6 +87,10 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "failback-manual": (text("%(line)s is good again; returning waits for an order"),),
     "failback-window": (text("%(line)s is good again; returning waits for its hours"),),
     "no-better-line": (text("%(line)s is degraded (%(cause)s) and no line is better"),),
+    # What was done beside moving.
+    "connections-ended": (
+        text("%(ended)s of %(found)s connections ended that hung on %(line)s, %(translations)s translations forgotten"),
+    ),
     # What the node says of itself while the watcher says nothing.
     "no-lines": (text("this node has no line to watch"),),
     "links-unheard": (text("the watcher of the lines has not said anything yet"),),
@@ -75,10 +102,29 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "kernel-unreadable": (text("routes cannot be read: %(said)s"), text("routes cannot be read")),
     "probe-unpinned": (text("probes of %(line)s may leave by another line: the privilege for marks is missing"),),
     "probe-impossible": (text("%(target)s cannot be asked through %(line)s: %(why)s"),),
+    # What a STAMP target gives instead of answers.
+    "probe-refused": (text("%(target)s, asked through %(line)s: no reflector listens there"),),
+    "probe-unsigned": (
+        text("%(target)s, asked through %(line)s: answers are not signed with our key; the reflector has another"),
+    ),
+    "probe-elsewhere": (text("%(target)s, asked through %(line)s: answers come from another address or port"),),
+    "probe-malformed": (text("%(target)s, asked through %(line)s: what answers is no reflector"),),
+    "probe-unheard": (
+        text(
+            "%(target)s, asked through %(line)s: never an answer; is the reflector there, does it allow us, "
+            "is its key the same?"
+        ),
+    ),
     "orders-unreadable": (text("orders are not heeded: %(why)s"),),
     "reload-failed": (text("the new configuration is not used: %(why)s"),),
     "transitions-not-written": (text("changes of the lines cannot be recorded: %(why)s"),),
     "traces-not-written": (text("what the lines answer cannot be recorded: %(why)s"),),
+    # What hinders the history and its evidence.
+    "history-not-written": (text("the history of the lines cannot be recorded: %(why)s"),),
+    "history-behind": (text("the history has been catching up for %(for_s)s"),),
+    "transitions-unreadable": (text("lines of what the watcher told that cannot be read: %(n)s"),),
+    "maintenance-unreadable": (text("announced maintenance is not heeded: %(why)s"),),
+    "evidence-not-frozen": (text("the evidence of an incident cannot be kept: %(why)s"),),
     # Why an upstream takes nothing; said as the cause of a pause.
     "upstream-unreachable": (text("it cannot be reached (%(words)s)"), text("it cannot be reached")),
     "upstream-silent": (text("it does not answer (%(words)s)"), text("it does not answer")),
@@ -105,6 +151,12 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "service-stale": (text("service %(service)s has not written its state for too long"),),
     "service-stopped": (text("service %(service)s is not running"),),
     "clock-suspect": (text("the clock of this machine cannot be right"),),
+    "clock-set-ahead": (
+        text("the clock of this machine was set ahead by %(by_s)s; at destinations nothing is expired by it"),
+    ),
+    "clock-set-back": (
+        text("the clock of this machine was set back by %(by_s)s; at destinations nothing is expired by it"),
+    ),
     "disk-low": (text("the disk of the data has %(free_bytes)s bytes left"),),
     "his-cannot-write": (text("the HIS cannot write: %(why)s"),),
     "litestream-down": (text("Litestream is %(state)s: nothing is copied at the moment"),),
@@ -114,10 +166,27 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "replica-set-back": (
         text("the local replica is older than what destination %(destination)s holds; nothing is shipped"),
     ),
+    "replica-budget": (
+        text("the local replica fills %(percent)s percent of its budget; its oldest restore points go"),
+    ),
+    "replica-budget-stuck": (
+        text("the local replica fills %(percent)s percent of its budget, and nothing more of it may go"),
+    ),
     "epoch-taken": (
         text("destination %(destination)s belongs to machine %(machine)s since epoch %(epoch)s; nothing is shipped"),
         text("destination %(destination)s belongs to another machine; nothing is shipped"),
     ),
+    "superseded": (
+        text("this machine was replaced by %(machine)s (epoch %(epoch)s, since %(since)s): %(said)s"),
+        text("this machine was replaced by %(machine)s (epoch %(epoch)s, since %(since)s)"),
+    ),
+    "superseded-tail": (text("%(rows)s rows are on this machine only; they lie in %(folder)s, to be reconciled"),),
+    "superseded-tail-missing": (text("what is on this machine only could not be exported: %(why)s"),),
+    "outbox-superseded": (text("nothing is sent: this machine was replaced"),),
+    "conditional-puts-missing": (
+        text("destination %(destination)s cannot refuse a second owner; a promotion will ask a person"),
+    ),
+    "kit-incomplete": (text("the recovery kit is not complete; it lacks %(missing)s"),),
     "outbox-dead": (
         text("messages to %(upstream)s that need a person: %(n)s"),
         text("messages that need a person: %(n)s"),

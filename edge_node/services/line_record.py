@@ -20,7 +20,9 @@ from edge_node.base.clock import Clock, boot_id, utc_text
 from edge_node.base.files import append_line, atomic_write
 from edge_node.base.instruments import Counter, Histogram
 from edge_node.base.logs import Repeated, event
-from failover.core.model import LinkState, Mode, Reason, Verdict, args_of
+from failover.core.model import Code, LinkState, Mode, Reason, Verdict, args_of
+from failover.core.path_mtu import PathMtu
+from failover.netlink.sockets import Ended
 from failover.probes.outcome import Outcome, Sample
 from failover.trace import LinkChange, Moment, TraceWriter
 from failover.watcher import Judged, Move
@@ -49,7 +51,8 @@ class LineRecord:
 
     def __init__(self, links_dir: Path, clock: Clock) -> None:
         self._clock = clock
-        self._journal = Journal(links_dir / "transitions.jsonl")
+        self.path = links_dir / "transitions.jsonl"
+        self._journal = Journal(self.path)
         self._traces = TraceWriter(links_dir / "traces")
         self._transitions: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._entries: deque[Sample | LinkChange] = deque(maxlen=MOST_ENTRIES)
@@ -58,7 +61,9 @@ class LineRecord:
         self._thread = threading.Thread(target=self._write, name="line-record", daemon=True)
         self.is_changed = False
         self.offline_until: float | None = None
+        self.was_offline = False  # when the watcher before this one ended
         self.transitions, self.switches, self.probes = Counter(), Counter(), Counter()
+        self.connections_ended = Counter()
         self.rtt_seconds, self.switch_seconds = Histogram(_RTT_BOUNDS), Histogram(_SWITCH_BOUNDS)
 
     # ---- told by the watcher's loop
@@ -85,8 +90,9 @@ class LineRecord:
         before, after, code = move.before, move.after, move.reason.code.value
         event(f"mode_{after.mode}", level="warning" if after.mode is Mode.OFFLINE else "info", line=after.line,
               before=before.mode, before_line=before.line, reason=code, why=move.reason)  # fmt: skip
-        if before.mode is Mode.OFFLINE:
+        if before.mode is Mode.OFFLINE or (self.was_offline and after.mode is not Mode.OFFLINE):
             self.offline_until = move.at
+        self.was_offline = False
         self.transitions.add(before.mode, after.mode, code)
         if before.routed is not None and after.line is not None and before.routed != after.line:
             self.switches.add(before.routed, after.line, code)
@@ -95,6 +101,22 @@ class LineRecord:
 
     def switched(self, seconds: float) -> None:
         self.switch_seconds.observe(seconds)
+
+    def ended(self, at: float, line: str, connections: Ended, translations: Ended) -> None:
+        why_not = connections.why_not or translations.why_not
+        event("connections_ended", level="info" if why_not is None else "error", line=line, found=connections.found,
+              ended=connections.ended, translations=translations.ended, why_not=why_not and why_not.sentence,
+              error=connections.error or translations.error)  # fmt: skip
+        self.connections_ended.add(line, by=connections.ended)
+        reason = Reason(Code.CONNECTIONS_ENDED, line=line, found=connections.found, ended=connections.ended,
+                        translations=translations.ended)  # fmt: skip
+        self._keep("connections", line, "", "", at, reason)
+
+    def mtu_changed(self, at: float, line: str, path: PathMtu) -> None:
+        event("mtu_changed", level="info" if path.is_ok else "warning", line=line, passes=path.passes,
+              expected=path.expected, told=path.is_told)  # fmt: skip
+        reason = Reason(Code.MTU, mtu=path.passes, expected=path.expected)
+        self._keep("mtu", line, "", "whole" if path.is_ok else "small", at, reason)
 
     def _keep(
         self, kind: str, subject: str, before: str, after: str, at: float, reason: Reason, **more: str | None

@@ -5,7 +5,7 @@ Times leave as UTC, computed from boot time at the moment of writing: a clock th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edge_node.base.clock import utc_text
@@ -14,13 +14,17 @@ from failover.core import flap
 from failover.core.explain import explain
 from failover.core.judge import Evidence
 from failover.core.model import LineHealth, LinePolicy, Role, Verdict
+from failover.probes.directions import DirectionSummary
 from failover.probes.engine import Asked
-from failover.setup import Act
+from failover.probes.stamp import StampProbe
+from failover.setup import Act, ProbeKind
 from failover.watcher import View
 
 Utc = Callable[[float], str]
 
 OBSERVING = {"code": "observing", "args": {}}
+# Never an answer for so long: a person should look at both ends.
+UNHEARD_S = 10.0
 NOT_PERMITTED = {"code": "route-not-permitted", "args": {}}
 NO_LINES = {"code": "no-lines", "args": {}}
 
@@ -57,6 +61,7 @@ def report(
         "troubles": [reason_json(trouble) for trouble in view.judgement.troubles],
         "problems": [
             *({"code": problem.code, "args": dict(problem.args)} for problem in view.problems),
+            *(problem for line, asked in view.asked.items() for problem in unanswered(line, asked, view.at)),
             *problems,
         ],
         "orders": [
@@ -98,6 +103,7 @@ def counters(record: LineRecord, blind_s: float) -> dict[str, Any]:
         "switches": record.switches.samples(),
         "switch_seconds": record.switch_seconds.samples(),
         "probes": record.probes.samples(),
+        "connections_ended": record.connections_ended.samples(),
         "rtt_seconds": record.rtt_seconds.samples(),
         "blind_seconds": round(blind_s, 3),
     }
@@ -134,8 +140,13 @@ def _line(line: LinePolicy, view: View, carrier: str | None, utc: Utc) -> dict[s
         "penalty": round(flap.penalty(seen.flap, view.at, line.detect), 1),
         "suppressed": flap.is_suppressed(seen.flap, view.at, line.detect),
         "order": order,
+        "mtu": view.mtus.get(line.name),
+        "mtu_ok": None if known.path is None else known.path.is_ok,
         "targets": [_target(asked, view.at) for asked in view.asked.get(line.name, ())],
-        "explain": [{"rule": row.rule, "value": row.value, "limit": row.limit, "holds": row.holds} for row in rows],
+        "explain": [
+            {"rule": row.rule, "value": row.value, "limit": row.limit, "holds": row.holds, "args": dict(row.args)}
+            for row in rows
+        ],
     }
 
 
@@ -152,6 +163,38 @@ def _target(asked: Asked, now: float) -> dict[str, Any]:
         "jitter_s": _rounded(asked.jitter_s),
         "silent_s": _rounded(asked.window.silence_s(now)),
         "barred": asked.barred,
+        "direction": _direction(asked.by_way),
+    }
+
+
+def unanswered(line: str, targets: Sequence[Asked], now: float) -> Iterator[dict[str, Any]]:
+    """Of STAMP targets that are silent: what comes in the place of answers, or that none came.
+
+    A reflector that does not know our key is silent, as a dead line is: only both ends together can tell them apart.
+    """
+    others = [asked.window.silence_s(now) for asked in targets if asked.target.kind is not ProbeKind.STAMP]
+    patience_s = max((asked.detect.dead_after_s for asked in targets), default=0.0)
+    is_dark = bool(others) and all(silent_s is None or silent_s > patience_s for silent_s in others)
+    for asked in targets:
+        silent_s = asked.window.silence_s(now)
+        if asked.target.kind is not ProbeKind.STAMP or asked.barred or silent_s is None or silent_s < patience_s:
+            continue
+        since = now - asked.detect.window_s
+        instead = asked.probe.instead(since) if isinstance(asked.probe, StampProbe) else None
+        args = {"line": line, "target": asked.target.name}
+        if instead is not None:
+            yield {"code": f"probe-{instead}", "args": args}
+        elif asked.window.heard_at is None and silent_s >= UNHEARD_S and not is_dark:
+            yield {"code": "probe-unheard", "args": args}
+
+
+def _direction(seen: DirectionSummary | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    return {
+        "out": {"loss_ratio": _rounded(seen.loss_out_ratio), "jitter_s": _rounded(seen.jitter_out_s)},
+        "back": {"loss_ratio": _rounded(seen.loss_back_ratio), "jitter_s": _rounded(seen.jitter_back_s)},
+        "unknown": {"loss_ratio": _rounded(seen.lost_unknown_ratio)},
     }
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from edge_node.base.errors import ConfigError, Problem
 from edge_node.config import line_schema
 from edge_node.config.schema import Config
 from failover.core.model import Detect, Failback, FailbackKind, LinePolicy, Policy, Role
 from failover.core.plan import Layout, LineRoute
-from failover.setup import Act, ProbeKind, Setup, Target
+from failover.setup import Act, Existing, ProbeKind, Setup, Target
+
+APP_EVERY_S = 5.0  # of an application that is asked for diagnosis
 
 _IPV6 = '"{value}": IPv6 is not watched or routed by this version; give the IPv4 address'
 
 
-def setup_of(config: Config) -> Setup:
-    """What the watcher is told. Raises ConfigError where the lines name an IPv6 address."""
-    if problems := tuple(_ipv6(config)):
+def setup_of(config: Config, keys: Mapping[str, bytes] | None = None) -> Setup:
+    """What the watcher is told. Raises ConfigError where the lines name an IPv6 address.
+
+    `keys` are those of signed targets, by credential; without them the setup is for looking at, and not for asking.
+    """
+    if problems := tuple(ipv6_problems(config)):
         raise ConfigError(
             "config-invalid",
             "the lines cannot be watched as they are configured",
@@ -39,9 +44,10 @@ def setup_of(config: Config) -> Setup:
             rule_preference=lines.rule_preference,
             service_ip=None if lines.service_ip is None else str(lines.service_ip),
         ),
-        targets={line.name: tuple(_target(target) for target in line.target) for line in config.line},
+        targets={line.name: tuple(_target(target, keys) for target in line.target) for line in config.line},
         dscp={line.name: line.dscp for line in config.line},
         act=Act(lines.act),
+        existing={line.name: Existing(line.existing) for line in config.line},
     )
 
 
@@ -70,6 +76,7 @@ def _policy(line: line_schema.Line) -> LinePolicy:
             half_life_s=detect.half_life_s,
             suppress=detect.suppress,
             reuse=detect.reuse,
+            mtu_every_s=detect.mtu_every_s,
         ),
     )
 
@@ -86,17 +93,19 @@ def _route(line: line_schema.Line) -> LineRoute:
     )
 
 
-def _target(target: line_schema.Target) -> Target:
+def _target(target: line_schema.Target, keys: Mapping[str, bytes] | None) -> Target:
     return Target(
         address=str(target.address),
         kind=ProbeKind(target.kind),
         role=Role(target.role),
         port=target.port,
-        every_s=target.every_s,
+        every_s=APP_EVERY_S if target.every_s is None and Role(target.role) is Role.APP else target.every_s,
+        path=target.path,
+        key=None if target.credential is None or keys is None else keys[target.credential],
     )
 
 
-def _ipv6(config: Config) -> Iterator[Problem]:
+def ipv6_problems(config: Config) -> Iterator[Problem]:
     """Every address of the lines that is not IPv4, with its place in the file."""
     found = [(f"lines.cloud_prefixes[{i}]", prefix) for i, prefix in enumerate(config.lines.cloud_prefixes)]
     places: list[tuple[str, object, int]] = [(path, prefix, prefix.version) for path, prefix in found]

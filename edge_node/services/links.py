@@ -14,20 +14,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge_node.base.clock import EARLIEST_SANE_MS, Clock, SystemClock
+from edge_node.base.clock import EARLIEST_SANE_MS, Clock, SystemClock, boot_id
 from edge_node.base.errors import EdgeError
 from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
 from edge_node.orders import LineOrder, OrdersRead, read_line_orders
+from edge_node.services import line_memory
+from edge_node.services.line_keys import setup_to_ask
+from edge_node.services.line_memory import LineMemory
 from edge_node.services.line_record import LineRecord
 from edge_node.services.line_report import counters, report, report_without_lines, utc_of
-from edge_node.services.line_settings import setup_of
 from edge_node.services.own_status import OwnStatus
 from failover.core.model import Order, OrderKind
 from failover.netlink.kernel import Kernel
 from failover.netlink.links import Hints
 from failover.probes.engine import Engine
+from failover.probes.mtu import Sizes
 from failover.probes.opening import opener
 from failover.watcher import Watcher
 
@@ -35,6 +38,8 @@ STATUS_EVERY_S = 1.0
 ORDERS_EVERY_S = 1.0
 # The stop is done within a second: a disk that hangs is not waited for longer than this.
 LAST_WORDS_S = 0.6
+# What was before is worth waiting for, but not long: the lines have nobody meanwhile.
+MEMORY_WITHIN_S = 1.0
 # The two clocks are read one after the other; a time in the status file moves only when the wall clock was set.
 STEPPED_MS = 20
 
@@ -51,11 +56,13 @@ def run(config: Config, *, reload: Callable[[], Config] | None = None) -> None:
 class _Service:
     def __init__(self, config: Config, clock: Clock, reload: Callable[[], Config] | None) -> None:
         self._config, self._clock, self._reload = config, clock, reload
-        self._setup = setup_of(config)
+        self._setup = setup_to_ask(config)
         self._status = OwnStatus(config.node.run_dir, "links", clock, every_s=STATUS_EVERY_S)
         self._record = LineRecord(config.node.links_dir, clock)
         self._kernel = Kernel()
         self._engine = Engine(clock.boottime, opener(clock.boottime), self._record.sample)
+        self._sizes = Sizes(clock.boottime)
+        self._memory = LineMemory()
         self._watcher: Watcher | None = None
         self._watching: list[asyncio.Task[None]] = []
         self._hints: Hints | None = None
@@ -74,6 +81,7 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._read_again)
+        await self._remember()
         self._record.start()
         self._orders = self._read_orders()
         self._watch()
@@ -94,12 +102,24 @@ class _Service:
             ends = await asyncio.gather(*beside, *self._watching, return_exceptions=True)
             self._status.write(self._state(), stopped=True)
             self._engine.close()
+            self._sizes.close()
             self._kernel.close()
             self._record.stop(within_s=LAST_WORDS_S)
             event("links_stopped")
         for end in ends:
             if isinstance(end, Exception):
                 raise end
+
+    async def _remember(self) -> None:
+        """Read what an earlier watcher told; from a disk that hangs, nothing is remembered."""
+        detects = {line.name: line.detect for line in self._setup.policy.lines}
+        path, boottime, wall_ms = self._record.path, self._clock.boottime(), self._clock.wall_ms()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MEMORY_WITHIN_S):
+                self._memory = await asyncio.to_thread(
+                    line_memory.read, path, detects, boot=boot_id(), boottime=boottime, wall_ms=wall_ms
+                )
+        self._record.offline_until, self._record.was_offline = self._memory.offline_until, self._memory.was_offline
 
     # ---- lines, or none
 
@@ -116,7 +136,12 @@ class _Service:
             kernel=self._kernel,
             engine=self._engine,
             record=self._record,
+            sizes=self._sizes,
+            known=self._memory.health,
+            used=self._memory.used,
+            left=self._memory.left,
         )
+        self._memory = LineMemory()
         with contextlib.suppress(OSError):
             self._hints = Hints()
             asyncio.get_running_loop().add_reader(self._hints.fileno(), self._heard_a_hint)
@@ -154,7 +179,7 @@ class _Service:
             return
         try:
             config = self._reload()
-            setup = setup_of(config)
+            setup = setup_to_ask(config)
         except EdgeError as error:
             self._reload_failed = error.message
             event("reload_failed", level="error", why=error.render())
@@ -180,6 +205,7 @@ class _Service:
             self._hints.close()
             self._hints = None
         self._engine.set_lines({}, self._clock.boottime())
+        self._sizes.set_lines({}, {}, adopted={}, now=self._clock.boottime())
 
     # ---- orders
 
@@ -252,7 +278,8 @@ class _Service:
                 offline_until=self._record.offline_until,
             )
         self._log_problems(state["problems"])
-        return {**state, **counters(self._record, self._engine.blind_s)}
+        overruns = 0 if self._hints is None else self._hints.overruns
+        return {**state, **counters(self._record, self._engine.blind_s), "netlink_overruns": overruns}
 
     def _log_problems(self, problems: list[dict[str, Any]]) -> None:
         """Say each problem once when it comes and once when it goes."""

@@ -25,6 +25,7 @@ MOVE_LABELS = 3  # from, to, reason
 PROBE_LABELS = 3  # line, target, outcome
 RTT_LABELS = 2  # line, target
 ATTEMPT_LABELS = 2  # upstream, outcome
+ENDED_LABELS = 1  # line
 
 
 def snapshot(
@@ -51,6 +52,8 @@ def snapshot(
         destinations=tuple(_every(_destination, replica.get("destinations"))),
         uploads=tuple(_every(_value(UPLOAD_LABELS), replica.get("uploads"))),
         litestream_restarts=_whole(replica.get("litestream_restarts")),
+        replica_local_bytes=_whole(_state_of(replica, "disk").get("used_bytes")),
+        replica_budget_bytes=_whole(_state_of(replica, "disk").get("budget_bytes")),
         his_requests=tuple(_every(_distribution(REQUEST_LABELS), his.get("requests"))),
         his_commit_seconds=tuple(_every(_distribution(0), his.get("commit_seconds"))),
         his_commit_batch_size=tuple(_every(_distribution(0), his.get("commit_batch_size"))),
@@ -62,6 +65,7 @@ def snapshot(
         probes=tuple(_every(_value(PROBE_LABELS), links.get("probes"))),
         rtt_seconds=tuple(_every(_distribution(RTT_LABELS), links.get("rtt_seconds"))),
         blind_s=_number(links.get("blind_seconds")),
+        connections_ended=tuple(_every(_value(ENDED_LABELS), links.get("connections_ended"))),
         upstreams=tuple(_every(_upstream, outbox.get("upstreams"))),
         attempts=tuple(_every(_value(ATTEMPT_LABELS), outbox.get("attempts"))),
     )
@@ -69,6 +73,12 @@ def snapshot(
 
 def _state(file: ServiceStatus | None) -> State:
     return file.state if file else {}
+
+
+def _state_of(state: State, name: str) -> State:
+    """A part of a state; empty for what is none."""
+    part = state.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _written_at(file: ServiceStatus | None) -> float | None:
@@ -93,12 +103,16 @@ def _every(read: Callable[[State], T], raw: object) -> Iterator[T]:
 
 
 def _destination(raw: State) -> Destination:
+    good = raw.get("last_drill_ok")
+    good = good if isinstance(good, Mapping) else {}
     return Destination(
         name=str(raw["name"]),
         state=str(raw["state"]),
         confirmed_txid=_whole(raw.get("confirmed_txid")),
         rpo_s=_number(raw.get("rpo_s")),
         behind_bytes=_whole(raw.get("behind_bytes")),
+        drill_ok_at=parse_utc(at) / 1000 if isinstance(at := good.get("at"), str) else None,
+        drill_rto_s=_number(good.get("rto_s")),
     )
 
 
@@ -111,14 +125,25 @@ def _line(raw: State) -> Line:
         active=raw.get("active") is True,
         hold_left_s=_number(raw.get("hold_left_s")),
         penalty=_number(raw.get("penalty")),
+        mtu_ok=ok if isinstance(ok := raw.get("mtu_ok"), bool) else None,
         targets=tuple(_every(_target, raw.get("targets"))),
     )
 
 
 def _target(raw: State) -> Target:
     return Target(
-        address=str(raw["address"]), loss_ratio=_number(raw.get("loss_ratio")), jitter_s=_number(raw.get("jitter_s"))
+        address=str(raw["address"]),
+        loss_ratio=_number(raw.get("loss_ratio")),
+        lost_out_ratio=_lost_towards(raw, "out"),
+        lost_back_ratio=_lost_towards(raw, "back"),
+        jitter_s=_number(raw.get("jitter_s")),
     )
+
+
+def _lost_towards(raw: State, way: str) -> float | None:
+    ways = raw.get("direction")
+    told = ways.get(way) if isinstance(ways, Mapping) else None
+    return _number(told.get("loss_ratio")) if isinstance(told, Mapping) else None
 
 
 def _upstream(raw: State) -> Upstream:

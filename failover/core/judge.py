@@ -19,37 +19,20 @@ Lines are judged together, because a target that is silent on all of them accuse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from failover.core import flap
+from failover.core.beyond import beyond, quiet_apps
+from failover.core.evidence import WEIGH_EVERY_S, Evidence, Watched, badness, best, is_clean, lost_towards, usual
 from failover.core.model import Code, Detect, LineHealth, LinkState, Policy, Reason, Role, Verdict
-from failover.core.window import Summary, Window
+from failover.core.window import Summary
 
-WEIGH_EVERY_S = 1.0
+__all__ = ["Evidence", "Judgement", "Watched", "patience_s", "silent_at", "verdicts"]
+
 GAP_S = 3.0  # longer between two weighings: nobody looked, and time in which nobody looked proves nothing
 ALLOWANCE_S = 0.02  # an answer may be this late by scheduling alone
 WEIGHTY_SAMPLES = 10  # below this many a share of losses says nothing
 PARDON_S = 10.0  # the lines of one cloud miss it within moments of each other; an older fall was the line's own
-BASELINE_DOWN_S = 60.0  # the usual round trip follows a faster line within minutes ...
-BASELINE_UP_S = 3600.0  # ... and a slower one within hours, so that a bad day does not become the measure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A target as asked through one line. `every_s` is `None` for the line's own interval."""
-
-    target: str
-    window: Window
-    role: Role = Role.CLOUD
-    every_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """All that is known about a line. Without a cloud target it is judged by its link alone."""
-
-    link: LinkState = field(default_factory=LinkState)
-    targets: tuple[Watched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +64,18 @@ def verdicts(
         if line.name in evidence
     }
     cloudy = _silent_everywhere(heard)
+    seen = {name: evidence[name] for name in heard}
+    living = [name for name in heard if _lives(previous.get(name), heard[name])]
+    found = beyond(seen, {name: quiet_apps(seen[name], now, policy.line(name).detect) for name in living})
     health = {}
     for line in policy.lines:
         before = previous.get(line.name) or LineHealth(since=now)
         known = evidence.get(line.name)
         if known is not None:
-            before = _judge(before, known, heard[line.name], cloudy, now, line.detect)
+            blame = found.blames.get(line.name)
+            before = _judge(before, known, heard[line.name], cloudy, now, line.detect, blame)
         health[line.name] = before
-    return Judgement(health=health, troubles=_troubles(health, heard, cloudy))
+    return Judgement(health=health, troubles=(*_troubles(health, heard, cloudy), *found.troubles))
 
 
 def silent_at(health: LineHealth, known: Evidence, now: float, detect: Detect) -> float | None:
@@ -124,9 +111,14 @@ def _hear(health: LineHealth, known: Evidence, now: float, detect: Detect) -> _H
             quiet = None  # asked, and it is too early to call it silent
         if watched.role is Role.CLOUD:
             cloud[watched.target] = quiet
-        elif quiet is False:
+        elif watched.role is Role.CARRIER and quiet is False:
             carrier_lives = True
     return _Heard(cloud, carrier_lives)
+
+
+def _lives(health: LineHealth | None, heard: _Heard) -> bool:
+    is_judged = health is not None and health.verdict in (Verdict.UP, Verdict.DEGRADED)
+    return is_judged and not (heard.cloud and all(heard.cloud.values()))
 
 
 def _silent_everywhere(heard: Mapping[str, _Heard]) -> frozenset[str]:
@@ -164,7 +156,13 @@ def _troubles(
 
 
 def _judge(
-    health: LineHealth, known: Evidence, heard: _Heard, cloudy: frozenset[str], now: float, detect: Detect
+    health: LineHealth,
+    known: Evidence,
+    heard: _Heard,
+    cloudy: frozenset[str],
+    now: float,
+    detect: Detect,
+    blame: Reason | None,
 ) -> LineHealth:
     health = _skip_gap(health, now)
     death = _link_death(known.link) or _silence_death(known, heard, cloudy, now)
@@ -173,7 +171,7 @@ def _judge(
     if health.verdict in (Verdict.UNKNOWN, Verdict.DOWN):
         return _revive(health, known, now)
     if health.weighed_at is None or now - health.weighed_at >= WEIGH_EVERY_S:
-        return _weigh(health, known, heard, now, detect)
+        return _weigh(health, known, heard, now, detect, blame)
     return health
 
 
@@ -254,7 +252,7 @@ def _revive(health: LineHealth, known: Evidence, now: float) -> LineHealth:
         reason = Reason(Code.LINK_ONLY)
     if not is_alive:
         return health
-    is_new = health.verdict is Verdict.UNKNOWN
+    is_new = health.verdict is Verdict.UNKNOWN and not health.owes_proof
     return replace(
         health,
         verdict=Verdict.UP if is_new else Verdict.DEGRADED,
@@ -267,16 +265,19 @@ def _revive(health: LineHealth, known: Evidence, now: float) -> LineHealth:
         weighed_at=now,
         loss_ratio=None,
         charged=None,
+        owes_proof=False,
     )
 
 
-def _weigh(health: LineHealth, known: Evidence, heard: _Heard, now: float, detect: Detect) -> LineHealth:
+def _weigh(
+    health: LineHealth, known: Evidence, heard: _Heard, now: float, detect: Detect, beyond: Reason | None
+) -> LineHealth:
     if not heard.cloud:
         return _weigh_link(replace(health, weighed_at=now), now, detect)
     is_up = health.verdict is Verdict.UP
     shown_since = health.samples_since if is_up else (now if health.alive_since is None else health.alive_since)
-    whole = _best(known, now, max(now - detect.window_s, shown_since), detect)
-    lately = _best(known, now, max(now - detect.clean_s, health.samples_since), detect)
+    whole = best(known, now, max(now - detect.window_s, shown_since), detect)
+    lately = best(known, now, max(now - detect.clean_s, health.samples_since), detect)
     health = replace(
         health,
         weighed_at=now,
@@ -286,8 +287,8 @@ def _weigh(health: LineHealth, known: Evidence, heard: _Heard, now: float, detec
         spread_s=(whole.rtt_p95_s or 0.0) - (whole.rtt_min_s or 0.0),
     )
     if is_up:
-        return _weigh_up(health, whole, lately, now, detect)
-    return _weigh_degraded(health, lately, now, detect)
+        return _weigh_up(health, whole, lately, now, detect, lost_towards(known), beyond)
+    return _weigh_degraded(health, lately, now, detect, beyond)
 
 
 def _weigh_link(health: LineHealth, now: float, detect: Detect) -> LineHealth:
@@ -296,17 +297,31 @@ def _weigh_link(health: LineHealth, now: float, detect: Detect) -> LineHealth:
     return health
 
 
-def _weigh_up(health: LineHealth, whole: Summary, lately: Summary, now: float, detect: Detect) -> LineHealth:
+def _weigh_up(
+    health: LineHealth,
+    whole: Summary,
+    lately: Summary,
+    now: float,
+    detect: Detect,
+    towards: str | None,
+    beyond: Reason | None,
+) -> LineHealth:
     is_weighty = now - health.samples_since >= detect.window_s / 3 and whole.samples >= WEIGHTY_SAMPLES
-    blame = _badness(whole, health.baseline_s, detect) if is_weighty else None
+    blame = badness(whole, health.baseline_s, detect, towards) if is_weighty else None
+    if beyond is not None:
+        return _degrade(health, beyond, now, detect)  # three in a row have confirmed it already
     if blame is None:
-        if _badness(lately, health.baseline_s, detect) is not None and is_weighty:
+        if badness(lately, health.baseline_s, detect) is not None and is_weighty:
             return replace(health, bad_since=None, good_since=now)  # not yet degraded, but no time to count as good
-        baseline_s = _usual(health.baseline_s, whole) if is_weighty else health.baseline_s
+        baseline_s = usual(health.baseline_s, whole) if is_weighty else health.baseline_s
         return replace(health, bad_since=None, baseline_s=baseline_s)
     bad_since = now if health.bad_since is None else health.bad_since
     if now - bad_since < detect.confirm_s:
         return replace(health, bad_since=bad_since, good_since=now)
+    return _degrade(health, blame, now, detect)
+
+
+def _degrade(health: LineHealth, blame: Reason, now: float, detect: Detect) -> LineHealth:
     return replace(
         health,
         verdict=Verdict.DEGRADED,
@@ -320,55 +335,16 @@ def _weigh_up(health: LineHealth, whole: Summary, lately: Summary, now: float, d
     )
 
 
-def _weigh_degraded(health: LineHealth, lately: Summary, now: float, detect: Detect) -> LineHealth:
+def _weigh_degraded(
+    health: LineHealth, lately: Summary, now: float, detect: Detect, beyond: Reason | None
+) -> LineHealth:
     # Old samples made the line degraded; only what came since may acquit it.
     good_since = now if health.good_since is None else health.good_since
-    if not _is_clean(lately, health.baseline_s, detect):
+    if not is_clean(lately, health.baseline_s, detect):
         return replace(health, good_since=now, samples_since=now)
+    if beyond is not None:
+        return replace(health, good_since=now, samples_since=now, reason=beyond)
     if now - good_since < detect.clean_s:
         return health
     reason = Reason(Code.CLEAN, for_s=now - good_since)
     return replace(health, verdict=Verdict.UP, since=now, reason=reason, samples_since=good_since)
-
-
-# ---- measures
-
-
-def _best(known: Evidence, now: float, since: float, detect: Detect) -> Summary:
-    """The kindest target's summary: what is the line's fault is seen by all of its targets."""
-    summaries = [
-        watched.window.summary(now, since=since, lost_after_s=detect.lost_after_s)
-        for watched in known.targets
-        if watched.role is Role.CLOUD
-    ]
-    heard = [summary for summary in summaries if summary.rtt_p95_s is not None]
-    if not heard:
-        return summaries[0]
-    return min(heard, key=lambda summary: (summary.loss_ratio > detect.loss_bad, summary.rtt_p95_s, summary.loss_ratio))
-
-
-def _badness(summary: Summary, baseline_s: float | None, detect: Detect) -> Reason | None:
-    if summary.loss_ratio > detect.loss_bad:
-        return Reason(Code.LOSS, loss=summary.loss_ratio, limit=detect.loss_bad)
-    limit_s = max(detect.rtt_bad_s, (baseline_s or 0.0) * detect.rtt_baseline_factor)
-    if summary.rtt_p95_s is not None and summary.rtt_p95_s > limit_s:
-        return Reason(Code.DELAY, rtt_p95_s=summary.rtt_p95_s, limit_s=limit_s)
-    return None
-
-
-def _is_clean(summary: Summary, baseline_s: float | None, detect: Detect) -> bool:
-    """Good enough to come back: below the lower bars. A single lost probe is never too many."""
-    if summary.lost > max(1.0, detect.loss_ok * summary.samples):
-        return False
-    relaxed = detect.rtt_ok_s / detect.rtt_bad_s
-    limit_s = max(detect.rtt_ok_s, (baseline_s or 0.0) * detect.rtt_baseline_factor * relaxed)
-    return summary.rtt_p95_s is None or summary.rtt_p95_s <= limit_s
-
-
-def _usual(baseline_s: float | None, summary: Summary) -> float | None:
-    """The line's usual round trip, moved a little towards its median of the window."""
-    median_s = summary.rtt_p50_s
-    if median_s is None or baseline_s is None:
-        return median_s if baseline_s is None else baseline_s
-    pace_s = BASELINE_DOWN_S if median_s < baseline_s else BASELINE_UP_S
-    return baseline_s + (median_s - baseline_s) * WEIGH_EVERY_S / pace_s

@@ -52,10 +52,14 @@ class Verdict(StrEnum):
 
 
 class Role(StrEnum):
-    """What a target's silence says: CLOUD about the line, CARRIER only where the line is broken."""
+    """What a target's silence says: CLOUD about the line, CARRIER only where the line is broken.
+
+    APP about what is served at the far end: it neither kills a line nor proves one alive.
+    """
 
     CLOUD = "cloud"
     CARRIER = "carrier"
+    APP = "app"
 
 
 class FailbackKind(StrEnum):
@@ -100,6 +104,7 @@ class Detect:
     half_life_s: float = 300.0
     suppress: int = 2500
     reuse: int = 800
+    mtu_every_s: float = 10.0  # between two questions of the full size; 0: none
     penalty_max: int = 6000
     hold_memory_s: float = 6 * 3600.0  # falls older than this no longer lengthen the hold
     clean_s: float = 10.0  # a line that was degraded or down is up after being good for this long
@@ -164,7 +169,8 @@ class LineHealth:
 
     `alive_since`: not down since then (`None` while down or unknown). `good_since`: the hold counts from here (`None`
     while down or unknown; a bad moment sets it to now). `charged` is the flap record before the last fall: should the
-    cloud prove guilty, the fall is taken back.
+    cloud prove guilty, the fall is taken back. `owes_proof`: an earlier watcher left the line fallen, so that its first
+    answer is not yet enough.
     """
 
     verdict: Verdict = Verdict.UNKNOWN
@@ -177,6 +183,7 @@ class LineHealth:
     weighed_at: float | None = None
     flap: Flap = field(default_factory=Flap)
     charged: Flap | None = None
+    owes_proof: bool = False
     rtt_s: float | None = None
     rtt_p95_s: float | None = None
     loss_ratio: float | None = None

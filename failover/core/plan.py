@@ -181,6 +181,19 @@ def adopted_fallbacks(layout: Layout, present: Routing) -> frozenset[str]:
     )
 
 
+def adopted_mtus(layout: Layout, present: Routing) -> dict[str, int]:
+    """The MTUs that an earlier run set on the lines' own routes: black holes that it found."""
+    tables = {line.table: line.name for line in layout.lines}
+    return {
+        tables[route.table]: route.mtu
+        for route in present.routes
+        if route.table in tables
+        and route.prefix == DEFAULT
+        and route.protocol == layout.protocol
+        and route.mtu is not None
+    }
+
+
 def is_steered(layout: Layout, present: Routing) -> bool:
     """Do rules of ours send cloud traffic to our table already?"""
     return any(rule in present.rules for rule in _cloud_rules(layout))
@@ -230,6 +243,7 @@ def _line_routes(layout: Layout, standing: Set[str] | None) -> Iterator[Route]:
                 interface=line.interface,
                 gateway=line.gateway,
                 source=line.address,
+                mtu=line.mtu,
             )
 
 

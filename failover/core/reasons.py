@@ -33,6 +33,8 @@ class Code(StrEnum):
     CLEAN = "clean"
     RETURNING = "returning"
     LOSS = "loss"
+    LOSS_OUT = "loss-out"
+    LOSS_BACK = "loss-back"
     DELAY = "delay"
     SILENT = "silent"
     CLOUD_SILENT = "cloud-silent"
@@ -40,9 +42,13 @@ class Code(StrEnum):
     NO_LINK = "no-link"
     NO_ADDRESS = "no-address"
     NO_ROUTE = "no-route"
+    MTU = "mtu"
+    APP_SILENT = "app-silent"
     # What is wrong with a target although its line is not to blame.
     TARGET_SILENT = "target-silent"
     CLOUD_TROUBLE = "cloud-trouble"
+    APP_TROUBLE = "app-trouble"
+    MTU_SMALL = "mtu-small"
     # Why the node moved.
     FIRST_LINE = "first-line"
     ADOPTED = "adopted"
@@ -69,6 +75,8 @@ class Code(StrEnum):
     FAILBACK_MANUAL = "failback-manual"
     FAILBACK_WINDOW = "failback-window"
     NO_BETTER_LINE = "no-better-line"
+    # What was done beside moving.
+    CONNECTIONS_ENDED = "connections-ended"
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -91,6 +99,7 @@ class Kind(StrEnum):
     TARGET = "target"
     MOVE = "move"
     WAIT = "wait"
+    DEED = "deed"
 
 
 Moves = tuple[tuple[Mode, Mode], ...]
@@ -128,6 +137,10 @@ def _wait(sentence: str, *args: str) -> Spec:
     return Spec(kind=Kind.WAIT, sentence=sentence, args=args)
 
 
+def _deed(sentence: str, *args: str) -> Spec:
+    return Spec(kind=Kind.DEED, sentence=sentence, args=args)
+
+
 REASONS: Final[Mapping[Code, Spec]] = {
     Code.NOT_HEARD: _verdict("nothing is known of it yet"),
     Code.ANSWERS: _verdict("a target answers"),
@@ -135,6 +148,10 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.CLEAN: _verdict("good for {for_s:.0f} s", "for_s"),
     Code.RETURNING: _verdict("it answers again and has yet to prove itself"),
     Code.LOSS: _verdict("{loss:.0%} of the probes lost, limit {limit:.0%}", "loss", "limit"),
+    Code.LOSS_OUT: _verdict(
+        "{loss:.0%} of the probes lost on the way to the cloud, limit {limit:.0%}", "loss", "limit"
+    ),
+    Code.LOSS_BACK: _verdict("{loss:.0%} of the probes lost on the way back, limit {limit:.0%}", "loss", "limit"),
     Code.DELAY: _verdict(
         "95 in 100 answers take up to {rtt_p95_s:.3f} s, limit {limit_s:.3f} s", "rtt_p95_s", "limit_s"
     ),
@@ -144,8 +161,17 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.NO_LINK: _verdict("the interface is gone"),
     Code.NO_ADDRESS: _verdict("the line's address is gone from the interface"),
     Code.NO_ROUTE: _verdict("the line's own route is gone"),
+    Code.MTU: _verdict("packets over {mtu} bytes vanish, {expected} are expected to pass", "mtu", "expected"),
+    Code.APP_SILENT: _verdict("{target} is silent on it, and answers by another line", "target"),
     Code.TARGET_SILENT: _target("{target} is silent on {line}, which others prove alive", "target", "line"),
     Code.CLOUD_TROUBLE: _target("{target} is silent on all {lines} lines, which others prove alive", "target", "lines"),
+    Code.APP_TROUBLE: _target("{target} is silent on all {lines} lines that live", "target", "lines"),
+    Code.MTU_SMALL: _target(
+        "{line} lets packets of {mtu} bytes pass and no larger ones, {expected} are expected; what is sent keeps to it",
+        "line",
+        "mtu",
+        "expected",
+    ),
     Code.FIRST_LINE: _move(_BEGIN, "{line} is the best line that answers", "line"),
     Code.ADOPTED: _move(_BEGIN, "{line} was in use before this start and lives", "line"),
     Code.LINE_DOWN: _move((*_BEGIN, *_AWAY), "{line} is down ({cause})", "line", "cause"),
@@ -172,6 +198,13 @@ REASONS: Final[Mapping[Code, Spec]] = {
     Code.FAILBACK_MANUAL: _wait("{line} is good again; returning waits for an order", "line"),
     Code.FAILBACK_WINDOW: _wait("{line} is good again; returning waits for its hours", "line"),
     Code.NO_BETTER_LINE: _wait("{line} is degraded ({cause}) and no line is better", "line", "cause"),
+    Code.CONNECTIONS_ENDED: _deed(
+        "{ended} of {found} connections ended that hung on {line}, {translations} translations forgotten",
+        "line",
+        "found",
+        "ended",
+        "translations",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,9 +10,10 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkDumpInterrupted, NetlinkError
 
 from failover.core.plan import Change, Layout, Route, Routing
-from failover.netlink import routes
+from failover.netlink import routes, sockets
 from failover.netlink.links import Interface, read_interfaces
 from failover.netlink.routes import LOOPBACK, MAIN_TABLE, ChangeRefused
+from failover.netlink.sockets import Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,15 @@ class Kernel:
                 if error.is_about_privilege:
                     break  # the others would be refused as well
         return tuple(refused)
+
+    async def end_connections(self, address: str, destinations: Sequence[str]) -> tuple[Ended, Ended]:
+        """End what hangs on a dead line's address: connections, and translations to it. It says itself what failed."""
+
+        def end() -> tuple[Ended, Ended]:
+            ended = sockets.end_connections(address, destinations)
+            return ended, sockets.forget_translations(address, destinations)
+
+        return await asyncio.to_thread(end)  # a large table of translations takes a while to read
 
     def close(self) -> None:
         if self._netlink is not None:

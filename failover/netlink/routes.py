@@ -46,6 +46,7 @@ _TO_TABLE = 1  # the action of a rule
 _WHOLE_MARK = 0xFFFFFFFF
 _CAP_NET_ADMIN = 12
 _TRIES = 3
+_MTU = 2  # the metric's number, for its lock
 # The kernel's errors that say: it is so already.
 _DONE = {
     AddAddress: (errno.EEXIST,),
@@ -261,7 +262,8 @@ def _route_spec(route: Route, indices: Mapping[str, int], *, is_whole: bool = Tr
     if route.source is not None:
         spec["prefsrc"] = route.source
     if route.mtu is not None:
-        spec["metrics"] = {"mtu": route.mtu}
+        # Locked: the kernel neither learns another one, nor sends what is larger with the word not to divide it.
+        spec["metrics"] = {"mtu": route.mtu, "lock": 1 << _MTU}
     return spec
 
 
@@ -318,7 +320,8 @@ def _words_of(route: Route) -> str:
     via = f" via {route.gateway}" if route.gateway else ""
     dev = f" dev {route.interface}" if route.interface else ""
     prefix = "default" if route.prefix == DEFAULT else route.prefix
-    return f"{way}{prefix}{via}{dev} table {route.table} metric {route.metric}"
+    mtu = f" mtu lock {route.mtu}" if route.mtu is not None else ""
+    return f"{way}{prefix}{via}{dev} table {route.table} metric {route.metric}{mtu}"
 
 
 def _words_of_rule(rule: Rule) -> str:

@@ -4,18 +4,24 @@ The sender numbers its questions; the reflector numbers its answers, one for eac
 answers the questions that are missing are divided by how far the reflector's counter moved: what it counted was lost on
 the way back, what it did not count was lost on the way out. No clock needs to agree for that.
 
-What cannot be known is said so: questions before the first and after the newest answer, across a restart of the
-reflector, or around a stretch in which nobody listened, are lost in an unknown direction.
+What cannot be known is said so: questions before the first and after the newest answer, and across a restart of the
+reflector, are lost in an unknown direction. Those that were open while nobody listened are not lost at all; beside them
+others are told only where the reflector counted none of a gap's questions, or every one.
+
+An account outlives the socket that asks. A new socket is a new session, which the reflector counts from zero: `renew`
+says so, and what was under way just then is lost in an unknown direction; everything before keeps its own.
 """
 
 from __future__ import annotations
 
 import statistics
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+
+from failover.probes.outcome import Direction
 
 _WRAP = 2**32
 # By how many places packets may overtake each other before we rather believe that the reflector began anew.
@@ -23,6 +29,8 @@ REORDER = 8
 # A clock that is set moves one direction's delay up and the other's down by the same; so far apart no queue does that.
 _CLOCK_STEP_S, _CLOCK_STEP_REST_S = 0.005, 0.001
 _TRIM_EVERY = 64
+# Losses lie "clearly one way" when there are at least so many, and so large a share of all of them went that way.
+FEW_LOST, CLEAR_SHARE = 5, 0.8
 
 
 class Heard(StrEnum):
@@ -73,6 +81,21 @@ class DirectionSummary:
         arrived = self.answered + self.lost_back
         return self.lost_back / arrived if arrived else None
 
+    @property
+    def lost_unknown_ratio(self) -> float | None:
+        return self.lost_unknown / self.asked if self.asked else None
+
+    @property
+    def towards(self) -> Direction | None:
+        """The way on which what is lost is lost, where that is clear."""
+        lost = self.lost_out + self.lost_back + self.lost_unknown
+        if lost < FEW_LOST:
+            return None
+        for way, count in ((Direction.OUT, self.lost_out), (Direction.BACK, self.lost_back)):
+            if count >= CLEAR_SHARE * lost:
+                return way
+        return None
+
 
 @dataclass(slots=True, kw_only=True)
 class _Tally:
@@ -81,7 +104,7 @@ class _Tally:
     since: float
     era: int | None = None
     counter: int = -1  # the reflector's, as far as the walk has seen
-    is_blind: bool = False
+    blind: int = 0
     missing: list[_Asked] = field(default_factory=list)
     answered: list[_Asked] = field(default_factory=list)
     lost_out: int = 0
@@ -90,14 +113,18 @@ class _Tally:
 
     def take(self, question: _Asked) -> None:
         if question.counted is None:
-            self.is_blind |= question.is_blind
-            if not question.is_blind:
+            if question.is_blind:
+                self.blind += 1
+            else:
                 self.missing.append(question)
             return
         is_same_era = question.era == self.era
-        self._divide(question.counted if is_same_era and not self.is_blind else None)
-        self.counter = max(self.counter, question.counted) if is_same_era else question.counted
-        self.era, self.is_blind, self.missing = question.era, False, []
+        if self.missing:
+            self._divide(question.counted if is_same_era else None)
+            self.missing = []
+        if not is_same_era or question.counted > self.counter:
+            self.counter = question.counted
+        self.era, self.blind = question.era, 0
         if question.at >= self.since:
             self.answered.append(question)
 
@@ -108,7 +135,11 @@ class _Tally:
         if counted is None:
             self.lost_unknown += wanted
             return
-        back = min(max(0, counted - self.counter - 1), len(self.missing))
+        back = min(max(0, counted - self.counter - 1), len(self.missing) + self.blind)
+        if self.blind and 0 < back < len(self.missing) + self.blind:
+            self.lost_unknown += wanted
+            return
+        back = min(back, len(self.missing))
         # A gap that began before the stretch is shared out as it lies.
         back = round(back * wanted / len(self.missing))
         self.lost_back += back
@@ -118,12 +149,17 @@ class _Tally:
 class Directions:
     """One session: the questions of the last `keep_s`, and what became of them. It holds no clock."""
 
-    __slots__ = ("_asked", "_by_counter", "_era", "_first", "_keep_s", "_top", "_top_sequence", "restarts")
+    __slots__ = (
+        *("_asked", "_base", "_by_counter", "_era", "_first", "_heard_to", "_keep_s", "_top", "_top_sequence"),
+        "restarts",
+    )
 
     def __init__(self, keep_s: float, *, first_sequence: int = 0) -> None:
         self._keep_s = keep_s
         self._first = first_sequence  # of the oldest question kept; grows without end, is sent modulo 2^32
+        self._base = 0  # the first of this session: it is sent as 0
         self._asked: list[_Asked] = []
+        self._heard_to = float("-inf")  # when the newest question that was answered was asked
         self._era = 0
         self._top: int | None = None  # the highest number that the reflector gave in this era
         self._top_sequence = first_sequence
@@ -134,11 +170,16 @@ class Directions:
         """A question leaves; its sequence number as it is sent. Times must not go back."""
         self._trim(at - self._keep_s)
         self._asked.append(_Asked(at=at))
-        return (self._first + len(self._asked) - 1) % _WRAP
+        return (self._first + len(self._asked) - 1 - self._base) % _WRAP
 
     def unasked(self) -> None:
         """The newest question did not leave this machine after all: its number is given to the next one."""
         self._asked.pop()
+
+    def renew(self) -> None:
+        """Another socket asks from now on: a session of its own, numbered and counted from zero."""
+        self._base = self._first + len(self._asked)
+        self._begin_era()
 
     def asked_at(self, sequence: int) -> float | None:
         """When the question of this number was asked; None for one that is forgotten or was never asked."""
@@ -165,18 +206,47 @@ class Directions:
         if question.counted is not None:
             return Heard.DUPLICATE, question.at
         if number is None:
-            self._era += 1
             self.restarts += 1
-            self._by_counter.clear()
-            self._top, number = None, counter
+            self._begin_era()
+            number = counter
         self._remember(unwrapped, number)
         question.counted, question.era, question.out_s, question.back_s = number, self._era, out_s, back_s
+        self._heard_to = max(self._heard_to, question.at)
         return Heard.ANSWERED, question.at
 
     def blind(self, since: float, until: float, lost_after_s: float) -> None:
         """Nobody listened from `since` to `until`: open questions whose answer may have come then prove nothing."""
         for question in self._asked[self._place_at(since - lost_after_s) : self._place_at(until)]:
             question.is_blind = question.counted is None
+
+    def is_told(self, at: float) -> bool:
+        """Has a later question than that of `at` been answered? Then it is known which way it was lost, or never."""
+        return at < self._heard_to
+
+    def lost_way(self, at: float) -> Direction | None:
+        """The way on which the question of `at` was lost; None where nothing proves one, or it was answered.
+
+        Of several that are missing together it is known only if all went the same way.
+        """
+        place = self._place_at(at)
+        if place == len(self._asked) or self._asked[place].at != at or not self.is_told(at):
+            return None
+        first, last = place, place
+        while first >= 0 and self._asked[first].counted is None:
+            first -= 1
+        while last < len(self._asked) and self._asked[last].counted is None:
+            last += 1
+        if not 0 <= first < last < len(self._asked):
+            return None
+        before, after, missing = self._asked[first], self._asked[last], self._asked[first + 1 : last]
+        is_sure = before.era == after.era == self._era
+        if not is_sure or before.counted is None or after.counted is None or after.counted < before.counted:
+            return None
+        # What was counted in between and belongs to no other question, such as one that was overtaken.
+        counted = sum(number not in self._by_counter for number in range(before.counted + 1, after.counted))
+        if counted == 0:
+            return Direction.OUT
+        return Direction.BACK if counted >= len(missing) else None
 
     def summary(self, now: float, *, since: float, lost_after_s: float, clocks_agree: bool = False) -> DirectionSummary:
         """The questions asked at or after `since`; those that may still be answered are not counted.
@@ -202,8 +272,8 @@ class Directions:
     def _place_of(self, sequence: int) -> int | None:
         """Where the newest question of this number stands."""
         newest = self._first + len(self._asked) - 1
-        place = newest - (newest - sequence) % _WRAP - self._first
-        return place if 0 <= place < len(self._asked) else None
+        number = newest - (newest - self._base - sequence) % _WRAP
+        return number - self._first if max(self._first, self._base) <= number <= newest else None
 
     def _number_of(self, sequence: int, counter: int) -> int | None:
         """The reflector's number without its wraps; None where it cannot be of this era: it began anew."""
@@ -216,6 +286,11 @@ class Directions:
         if not low <= moved <= high or self._by_counter.get(number, sequence) != sequence:
             return None
         return number
+
+    def _begin_era(self) -> None:
+        self._era += 1
+        self._by_counter.clear()
+        self._top = None
 
     def _remember(self, sequence: int, number: int) -> None:
         self._by_counter[number] = sequence
@@ -235,13 +310,16 @@ class Directions:
 
 def _delays(answered: Sequence[_Asked], *, clocks_agree: bool) -> dict[str, float | None]:
     out, back = [], []
-    for one, two in _known_pairs(answered):
-        change_out, change_back = two[0] - one[0], two[1] - one[1]
-        is_set = min(abs(change_out), abs(change_back)) > _CLOCK_STEP_S
-        if is_set and abs(change_out + change_back) < _CLOCK_STEP_REST_S:
+    # Neighbours whose stamps are both known: their difference is free of what separates the clocks.
+    for one, two in pairwise(answered):
+        if one.out_s is None or one.back_s is None or two.out_s is None or two.back_s is None:
             continue
-        out.append(abs(change_out))
-        back.append(abs(change_back))
+        change_out, change_back = two.out_s - one.out_s, two.back_s - one.back_s
+        step_out, step_back = abs(change_out), abs(change_back)
+        if step_out > _CLOCK_STEP_S < step_back and abs(change_out + change_back) < _CLOCK_STEP_REST_S:
+            continue
+        out.append(step_out)
+        back.append(step_back)
     found: dict[str, float | None] = {
         "jitter_out_s": statistics.fmean(out) if out else None,
         "jitter_back_s": statistics.fmean(back) if back else None,
@@ -252,10 +330,3 @@ def _delays(answered: Sequence[_Asked], *, clocks_agree: bool) -> dict[str, floa
             found["delay_out_s"] = statistics.median(out_s for out_s, _ in known)
             found["delay_back_s"] = statistics.median(back_s for _, back_s in known)
     return found
-
-
-def _known_pairs(answered: Sequence[_Asked]) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    """Neighbouring answers whose stamps are both known: their difference is free of what separates the clocks."""
-    for one, two in pairwise(answered):
-        if None not in (one.out_s, one.back_s, two.out_s, two.back_s):
-            yield (one.out_s or 0.0, one.back_s or 0.0), (two.out_s or 0.0, two.back_s or 0.0)

@@ -1,12 +1,17 @@
 """When questions are asked, and what became of them.
 
 Every target has absolute ticks: `begin + n * interval`, with a phase of its own, so that targets are not asked in
-lockstep. A tick that comes late by more than half its interval is *blind*: this process did not run, and what it did
+lockstep. The targets of one line are asked near each other: a line is dead when the last of them is silent for long
+enough, and were they asked by turns, that would begin up to half an interval later. A tick that comes late by more than half its interval is *blind*: this process did not run, and what it did
 not hear then proves nothing. It is not asked afterwards either; the next tick is. The same holds for a question that
 could not be sent for want of a descriptor or of memory.
 
 The engine does not decide when it runs: `next_due` says when, `tick` asks what is due, `settle` is called before
 anybody judges. `run` is that loop for real time.
+
+Which way a question was lost is told by the answer to a later one, where a probe counts directions (STAMP). A lost
+question of such a target is recorded when that is known, or `TOLD_WITHIN_S` after it was asked, whichever is sooner.
+The account of directions belongs to the target, as its window does: it goes on when the socket is another one.
 """
 
 from __future__ import annotations
@@ -14,19 +19,26 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from failover.alarm import Alarm
 from failover.core.judge import Watched
 from failover.core.model import Detect
 from failover.core.window import Window
+from failover.probes.directions import Directions, DirectionSummary
 from failover.probes.outcome import Outcome, Sample
 from failover.probes.pin import NotPermitted, Pin
 from failover.setup import Target
 
 REOPEN_S = 1.0  # a probe that could not be opened is tried again this often
+# Whoever rolls samples up closes a minute some 15 s after its end: what is recorded later than this may be left out.
+TOLD_WITHIN_S = 10.0
+# An account of directions covers the window, and an outage of a minute.
+_ACCOUNT_S = 60.0
+_WEIGH_EVERY_S = 1.0  # a walk over the whole window; nobody judges quality more often
 _JITTER_SHARE = 1 / 16  # RFC 3550: each difference moves the mean by a sixteenth
 _IDLE_S = 1.0
+NEAR = 1 / 8  # of an interval: within this the targets of one line are asked
 _ROUNDING = 1e-6  # of a tick: sums of intervals are a little off
 
 Heard = Callable[[float, float], None]
@@ -42,6 +54,13 @@ class Probe(Protocol):
     def listen(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Directed(Protocol):
+    """A probe that counts what is lost in each direction, in an account that it is given."""
+
+    directions: Directions
 
 
 class OpenProbe(Protocol):
@@ -73,12 +92,42 @@ class Asked:
         self.is_unpinned = False
         self.reopen_at = 0.0
         self.open: dict[float, None] = {}
+        self.lost: dict[float, None] = {}  # not recorded yet: the way on which they were lost may still be told
+        self.directions: Directions | None = None
+        self.by_way: DirectionSummary | None = None  # of the window, a second old at most; None: not known of this kind
+        self._weigh_at = float("-inf")
         self.jitter_s: float | None = None
         self._last_rtt_s: float | None = None
 
     @property
     def watched(self) -> Watched:
-        return Watched(target=self.target.name, window=self.window, role=self.target.role, every_s=self.every_s)
+        return Watched(
+            target=self.target.name,
+            window=self.window,
+            role=self.target.role,
+            every_s=self.every_s,
+            lost_towards=None if self.by_way is None else self.by_way.towards,
+        )
+
+    def keep_account(self, probe: Directed) -> None:
+        """A new socket asks: the account of the one before goes on, as a session of its own."""
+        if self.directions is None:
+            self.directions = Directions(max(_ACCOUNT_S, self.detect.window_s + self.detect.lost_after_s))
+        else:
+            self.directions.renew()
+        probe.directions = self.directions
+
+    def blind(self, since: float, until: float) -> None:
+        """Nobody asked or listened from `since` to `until`."""
+        self.window.blind(since, until, self.detect.lost_after_s)
+        if self.directions is not None:
+            self.directions.blind(since, until, self.detect.lost_after_s)
+
+    def weigh(self, now: float) -> None:
+        if self.directions is not None and now >= self._weigh_at:
+            self._weigh_at = now + _WEIGH_EVERY_S
+            since, lost_after_s = now - self.detect.window_s, self.detect.lost_after_s
+            self.by_way = self.directions.summary(now, since=since, lost_after_s=lost_after_s)
 
     def answered(self, rtt_s: float) -> None:
         if self._last_rtt_s is not None:
@@ -115,14 +164,16 @@ class Engine:
         """Ask these lines from now on. What is asked as before keeps its window; what is pinned anew, new sockets."""
         wanted = {(name, target): line for name, line in lines.items() for target in line.targets}
         for key in [key for key in self._asked if key not in wanted]:
-            self._asked.pop(key).close()
+            self._end(self._asked.pop(key))
+        starts: dict[str, float] = {}
         for (name, target), line in wanted.items():
             known = self._asked.get((name, target))
             if known is None or known.detect != line.detect:
                 if known is not None:
-                    known.close()
+                    self._end(known)
                 known = Asked(name, target, line.detect, 0.0)
-                known.due = now + self._phase() * known.every_s
+                start = starts.setdefault(name, self._phase())
+                known.due = now + (start * (1 - NEAR) + self._phase() * NEAR) * known.every_s
                 self._asked[name, target] = known
             elif self._lines[name].pin != line.pin:
                 known.close()
@@ -155,7 +206,9 @@ class Engine:
                 asked.probe.listen()
             if now - asked.due > asked.every_s / 2:
                 self._slept(asked, asked.due, now)
-            self._expire(asked, now - asked.detect.lost_after_s)
+            self._expire(asked, now)
+            self._tell(asked, now)
+            asked.weigh(now)
 
     def tick(self, now: float) -> None:
         """Ask whatever is due."""
@@ -178,8 +231,9 @@ class Engine:
             self.tick(self._clock())
 
     def close(self) -> None:
+        """Nothing is asked any more; what was lost is recorded with what is known of it."""
         for asked in self._asked.values():
-            asked.close()
+            self._end(asked)
 
     # ---- one target
 
@@ -190,7 +244,7 @@ class Engine:
         at = self._clock()
         outcome = probe.ask(at)
         if outcome is Outcome.BLIND:
-            asked.window.blind(asked.due - asked.every_s, at, asked.detect.lost_after_s)
+            asked.blind(asked.due - asked.every_s, at)
             self._record(Sample(at, asked.line, asked.target.name, outcome))
             return
         asked.window.asked(at)
@@ -213,32 +267,52 @@ class Engine:
                 pass
             else:
                 asked.is_unpinned = not asked.probe.is_pinned
+                if isinstance(asked.probe, Directed):
+                    asked.keep_account(asked.probe)
                 return asked.probe
-        asked.window.blind(asked.due - asked.every_s, self._clock(), asked.detect.lost_after_s)
+        asked.blind(asked.due - asked.every_s, self._clock())
         return None
 
     def _heard(self, asked: Asked, asked_at: float, rtt_s: float) -> None:
         is_late = asked_at not in asked.open
         asked.open.pop(asked_at, None)
+        if asked_at in asked.lost:
+            del asked.lost[asked_at]
+            self._record(Sample(asked_at, asked.line, asked.target.name, Outcome.LOST))
         asked.window.answered(asked_at, rtt_s)
         asked.answered(rtt_s)
         outcome = Outcome.LATE if is_late else Outcome.ANSWERED
         self._record(Sample(asked_at, asked.line, asked.target.name, outcome, rtt_s))
 
     def _slept(self, asked: Asked, since: float, until: float) -> None:
-        lost_after_s = asked.detect.lost_after_s
-        asked.window.blind(since, until, lost_after_s)
-        for at in [at for at in asked.open if at >= since - lost_after_s]:
+        asked.blind(since, until)
+        for at in [at for at in asked.open if at >= since - asked.detect.lost_after_s]:
             del asked.open[at]
             self._record(Sample(at, asked.line, asked.target.name, Outcome.BLIND))
         self.blind_s += max(0.0, until - max(since, self._blind_until))
         self._blind_until = max(self._blind_until, until)
         asked.due = _next(asked.due, asked.every_s, until)
 
-    def _expire(self, asked: Asked, before: float) -> None:
+    def _expire(self, asked: Asked, now: float) -> None:
+        before = now - asked.detect.lost_after_s
         while asked.open and (oldest := next(iter(asked.open))) <= before:
             del asked.open[oldest]
-            self._record(Sample(oldest, asked.line, asked.target.name, Outcome.LOST))
+            asked.lost[oldest] = None
+
+    def _tell(self, asked: Asked, now: float) -> None:
+        """Record what was lost, the oldest first, as far as its direction is known or waited for no longer."""
+        account = asked.directions
+        while asked.lost:
+            at = next(iter(asked.lost))
+            if account is not None and not account.is_told(at) and now - at < TOLD_WITHIN_S:
+                return
+            del asked.lost[at]
+            way = None if account is None else account.lost_way(at)
+            self._record(Sample(at, asked.line, asked.target.name, Outcome.LOST, direction=way))
+
+    def _end(self, asked: Asked) -> None:
+        asked.close()
+        self._tell(asked, float("inf"))
 
 
 def _next(due: float, every_s: float, now: float) -> float:

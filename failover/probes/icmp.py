@@ -90,7 +90,7 @@ class IcmpProbe:
         self._nonce = secrets.token_bytes(_NONCE_BYTES)
         self._sequence = 0
         self._open: dict[int, Stamp] = {}
-        self._socket, self._is_raw = _open_socket()
+        self._socket, self._is_raw = open_socket()
         try:
             self.is_pinned = pin_socket(self._socket, pin)
             self._socket.connect((target, 0))
@@ -145,7 +145,7 @@ class IcmpProbe:
             del self._open[next(iter(self._open))]
 
 
-def _open_socket() -> tuple[socket.socket, bool]:
+def open_socket() -> tuple[socket.socket, bool]:
     """A datagram socket, else a raw one (true). Raises NotPermitted."""
     try:
         return _prepared(socket.SOCK_DGRAM), False
@@ -177,7 +177,7 @@ def _arrival(ancillary: list[tuple[int, int, bytes]]) -> float | None:
 def is_permitted() -> bool:
     """May this process ask by ICMP at all?"""
     try:
-        sock, _ = _open_socket()
+        sock, _ = open_socket()
     except NotPermitted:
         return False
     os.close(sock.detach())

@@ -18,6 +18,13 @@ class Outcome(StrEnum):
     BLIND = "blind"  # not asked, or not listened to: it proves nothing
 
 
+class Direction(StrEnum):
+    """Which way something was lost, as the clinic sees it."""
+
+    OUT = "out"  # on the way to the cloud
+    BACK = "back"
+
+
 # What the kernel says when a question cannot leave by this line: evidence, as silence is.
 _EVIDENCE = {
     errno.EHOSTUNREACH: Outcome.UNREACHABLE,
@@ -40,10 +47,14 @@ def outcome_of(error: OSError) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question and what became of it. `rtt_s` is `None` without an answer."""
+    """One question and what became of it. `rtt_s` is `None` without an answer.
+
+    `direction`: the way on which it was lost, where an answer to a later question has told it; else not known.
+    """
 
     asked_at: float
     line: str
     target: str
     outcome: Outcome
     rtt_s: float | None = None
+    direction: Direction | None = None

@@ -32,6 +32,15 @@ _CLOCK_ASKED_EVERY_S = 60.0
 _READ_AT_ONCE = 256  # of a flood the rest is read at the next turn
 
 
+class Instead(StrEnum):
+    """What comes from a target that gives no answer of ours: it tells a person where to look."""
+
+    REFUSED = "refused"  # its host says that nobody listens on the port
+    UNSIGNED = "unsigned"  # answers that our key has not signed
+    ELSEWHERE = "elsewhere"  # answers from another address or port
+    MALFORMED = "malformed"  # datagrams that are no answers at all
+
+
 class Ignored(StrEnum):
     """Why a datagram was no answer. A closed set: it counts them."""
 
@@ -43,6 +52,14 @@ class Ignored(StrEnum):
     UNSIGNED = "unsigned"
     ERROR_ESTIMATE = "error-estimate"
     TIMESTAMP = "timestamp"
+
+
+# What networks make of good answers (OLD, DUPLICATE) says nothing of the target.
+_MEANT = {
+    Ignored.SOURCE: Instead.ELSEWHERE,
+    Ignored.UNSIGNED: Instead.UNSIGNED,
+    **dict.fromkeys((Ignored.SHORT, Ignored.LONG, Ignored.ERROR_ESTIMATE, Ignored.TIMESTAMP), Instead.MALFORMED),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +85,10 @@ class Times:
 class StampProbe:
     """Asks one target through one line, and tells `heard` when each answered question was asked and its round trip.
 
-    `directions` knows which way loses. `ignored` and `refusals` count what came and was no answer; a refusal is the
-    word of a router or of the far end's kernel (ECONNREFUSED: no reflector runs there). Raises NotPermitted or OSError
-    when it cannot be opened, ValueError for an address that is not IPv4.
+    `directions` knows which way loses; whoever asks a target for longer than one socket lives sets its own, renewed,
+    before the first question. `ignored` and `refusals` count what came and was no answer; a refusal is the word of a
+    router or of the far end's kernel (ECONNREFUSED: no reflector runs there). Raises NotPermitted or OSError when it
+    cannot be opened, ValueError for an address that is not IPv4.
     """
 
     def __init__(
@@ -95,6 +113,7 @@ class StampProbe:
         self._clock, self._wall_ns = clock, wall_ns
         # Tells this session from one that had our port before; 0 would mean "none".
         self._ssid = secrets.randbelow(0xFFFF) + 1
+        self._instead: dict[Instead, float] = {}
         self._left: dict[int, Left] = {}
         self._keep_s = keep_s
         self._error, self._error_at = ErrorEstimate(), float("-inf")
@@ -139,7 +158,14 @@ class StampProbe:
                 continue  # the word of a router about a question; it is read below
             if ignored := self._take(data, source, datagram.arrival(ancillary)):
                 self.ignored[ignored] += 1
+                if ignored in _MEANT:
+                    self._instead[_MEANT[ignored]] = self._clock()
         self._take_refusals()
+
+    def instead(self, since: float) -> Instead | None:
+        """What came at or after `since` in the place of answers, the newest."""
+        at, what = max(((at, what) for what, at in self._instead.items()), default=(since, None))
+        return what if at >= since else None
 
     def _send(self, data: bytes) -> None:
         try:
@@ -183,6 +209,8 @@ class StampProbe:
                 return
             if number := datagram.arrival(ancillary).errno:
                 self.refusals[errno.errorcode.get(number, str(number))] += 1
+                if number == errno.ECONNREFUSED:
+                    self._instead[Instead.REFUSED] = self._clock()
 
     def _forget(self, before: float) -> None:
         while self._left and self._left[next(iter(self._left))].boot < before:

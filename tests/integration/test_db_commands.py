@@ -87,7 +87,8 @@ def db(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
 
 def digest(path: Path) -> str:
     with contextlib.closing(connect_reader(path)) as conn:
-        return inspect.row_digest(conn)
+        # A restored day's queue goes on further up, in a row of this table.
+        return inspect.row_digest(conn, exclude=(*inspect.LITESTREAM_TABLES, "sequence_block"))
 
 
 def sql(path: Path, statement: str) -> None:

@@ -44,11 +44,11 @@ def run(home: Path, *arguments: str, group: Any = line_group) -> Result:
     return CliRunner().invoke(group, [*arguments, "--home", str(home)], obj=Where())
 
 
-def watcher_says(home: Path) -> None:
-    """The state of a watcher that has left telecom."""
+def watcher_says(home: Path, **unicom: Any) -> None:
+    """The state of a watcher that has left telecom; `unicom` is what it says otherwise of that one."""
     clock = SystemClock()
     since = utc_text(clock.wall_ms() - 720_000)
-    line = {
+    line: dict[str, Any] = {
         "carrier": None, "rtt_p95_s": None, "since": since, "metered": False, "hold_left_s": 0.0, "penalty": 0.0,
         "suppressed": False, "order": None, "targets": [],
     }  # fmt: skip
@@ -62,7 +62,8 @@ def watcher_says(home: Path) -> None:
              "rtt_s": None, "loss_ratio": 1.0, "reason": {"code": "silent", "args": {"silent_s": 1.0, "targets": 2}},
              "explain": [{"rule": "silence", "value": "1.0 s", "limit": "1.0 s", "holds": False}]},
             {**line, "name": "unicom", "verdict": "up", "active": True, "preferred": 2, "interface": "enp3s0",
-             "rtt_s": 0.018, "loss_ratio": 0.0, "reason": {"code": "clean", "args": {"for_s": 60.0}}, "explain": []},
+             "rtt_s": 0.018, "loss_ratio": 0.0, "reason": {"code": "clean", "args": {"for_s": 60.0}}, "explain": [],
+             **unicom},
         ],
         "troubles": [], "problems": [], "orders": [],
     }  # fmt: skip
@@ -87,6 +88,97 @@ def test_list_shows_every_line_and_which_is_in_use(home: Path) -> None:
     assert unicom.split()[:5] == ["*", "unicom", "up", "18", "ms"]
     assert "mode backup" in shown.stdout
     assert [line["name"] for line in json.loads(run(home, "list", "--json").stdout)] == ["telecom", "unicom"]
+
+
+TELLS = {
+    "name": "10.100.0.1:862", "address": "10.100.0.1", "kind": "stamp", "role": "cloud", "loss_ratio": 0.12,
+    "direction": {
+        "out": {"loss_ratio": 0.12, "jitter_s": 0.00042},
+        "back": {"loss_ratio": 0.0, "jitter_s": 0.003},
+        "unknown": {"loss_ratio": 0.01},
+    },
+}  # fmt: skip
+ECHOES = {"name": "10.100.0.2", "address": "10.100.0.2", "kind": "icmp", "role": "cloud", "loss_ratio": 0.11}
+
+
+def test_the_direction_of_loss_is_shown_where_it_is_known(home: Path) -> None:
+    watcher_says(home, targets=[TELLS, ECHOES], loss_ratio=0.12)
+
+    assert " 12% out " in run(home, "list").stdout
+    shown = run(home, "explain", "unicom").stdout.splitlines()
+
+    head = next(i for i, row in enumerate(shown) if "JITTER OUT" in row)
+    assert shown[head + 1].split() == ["10.100.0.1:862", "stamp", "12%", "12%", "0%", "1%", "0.42", "ms", "3.00", "ms"]
+    assert shown[head + 2].split() == ["10.100.0.2", "icmp", "11%", "-", "-", "-", "-", "-"]
+    assert "JITTER" not in run(home, "explain", "telecom").stdout, "nobody can tell"
+
+
+@pytest.mark.parametrize("out, back, unknown", [(0.06, 0.06, 0.0), (0.06, 0.0, 0.06), (0.0, 0.0, 0.0)])
+def test_a_direction_that_is_not_clear_is_not_named(home: Path, out: float, back: float, unknown: float) -> None:
+    told = {"out": {"loss_ratio": out}, "back": {"loss_ratio": back}, "unknown": {"loss_ratio": unknown}}
+    watcher_says(home, targets=[{**TELLS, "direction": told}], loss_ratio=0.12)
+    assert " 12%   " in run(home, "list").stdout
+
+
+FAR_END = (
+    "far-end", "--print", "--line", "telecom=eth1,10.1.9.1", "--line", "unicom=eth2,10.2.9.1",
+)  # fmt: skip
+FAR_CONFIG = """
+[node]
+id = "clinic-0042"
+[lines]
+service_ip = "10.9.0.1"
+[[line]]
+name = "telecom"
+preferred = 1
+interface = "enp2s0"
+address = "10.1.1.2/30"
+target = [{ address = "10.100.0.1", kind = "stamp", credential = "stamp-key" }]
+[[line]]
+name = "unicom"
+preferred = 2
+interface = "enp3s0"
+address = "10.2.1.2/30"
+target = [{ address = "10.100.0.1", kind = "stamp", credential = "stamp-key" }, { address = "10.100.0.2" }]
+"""
+
+
+def test_the_far_end_is_printed_from_the_configuration(home: Path) -> None:
+    (home / "edge-node.toml").write_text(FAR_CONFIG)
+    said = run(home, *FAR_END, "--clinic", "192.168.7.0/24")
+    assert said.exit_code == 0, said.output
+    for text in (
+        "route replace 10.1.1.0/30 via 10.1.9.1 dev eth1",
+        "rule add pref 902 fwmark 0x2/0xff lookup 102",
+        "elements = { 10.9.0.1/32, 192.168.7.0/24, 10.1.1.0/30, 10.2.1.0/30 }",
+        "--listen 10.100.0.1:862",
+        "LoadCredential=reflector.key",
+    ):
+        assert text in said.stdout
+    files = json.loads(run(home, *FAR_END, "--json", "--reflector", "10.100.0.7").stdout)
+    assert {file["mode"] for file in files} == {"0644"} and len(files) == 4
+    assert "--listen 10.100.0.7:862" in files[-1]["text"]
+
+
+def test_without_a_stamp_target_there_is_no_reflector(home: Path) -> None:
+    (home / "edge-node.toml").write_text(FAR_CONFIG.replace(', kind = "stamp", credential = "stamp-key"', ""))
+    assert "reflector" not in run(home, *FAR_END).stdout
+
+
+def test_all_that_is_wrong_with_a_far_end_is_said_at_once(home: Path) -> None:
+    text = FAR_CONFIG.replace('address = "10.2.1.2/30"\n', "").replace('stamp-key" }, {', 'other-key" }, {')
+    (home / "edge-node.toml").write_text(text)
+    said = run(home, "far-end", "--line", "telecom=eth 1,10.1.9", "--line", "mobile=eth3,10.3.9.1", "--line", "eth1",
+               "--clinic", "192.168.7.1/24")  # fmt: skip
+    assert isinstance(said.exception, UsageError)
+    found = {problem.path: problem.text for problem in said.exception.problems}
+    assert set(found) == {
+        "--print", "--line mobile=eth3,10.3.9.1", "--line eth1", "--line unicom=…", "line[1].address",
+        "line[1].target[0].credential", "far end",
+    }  # fmt: skip
+    whole = said.exception.render()
+    for text in ("'eth 1' is no name", "'10.1.9' is no IPv4 address", "192.168.7.1/24", "there are telecom, unicom"):
+        assert text in whole
 
 
 def test_explain_goes_rule_by_rule(home: Path) -> None:

@@ -106,3 +106,25 @@ def test_a_database_of_another_version_is_refused(home: Path, conn: Connection) 
         capture_output=True, text=True, timeout=STARTS_WITHIN_S,
     )  # fmt: skip
     assert done.returncode == 4 and "db-behind" in done.stderr
+
+
+def test_a_machine_that_was_replaced_sends_nothing_also_after_a_start(
+    home: Path, conn: Connection, upstream: UpstreamSimulator
+) -> None:
+    with a_process("outbox", home):
+        put(conn, "p1")
+        until(lambda: all_sent(conn), within_s=STARTS_WITHIN_S)
+        (home / "superseded.json").write_text('{"by": "east-2", "epoch": 2}')
+        until(lambda: is_standing_still(home))
+        put(conn, "p2")
+        until(lambda: state_of(home)["queued"] == 1)  # A whole turn later it has seen it, and left it.
+    with a_process("outbox", home) as process:
+        until(lambda: is_standing_still(home, pid=process.pid), within_s=STARTS_WITHIN_S)
+    assert list(states(conn).values()) == ["sent", "queued"]
+    assert len(upstream.arrivals) == 1
+
+
+def is_standing_still(home: Path, *, pid: int | None = None) -> bool:
+    file = read_status(home / "run", "outbox")
+    told = [problem["code"] for problem in file.state["problems"]] if file else []
+    return file is not None and pid in (None, file.pid) and not file.stopped and told == ["outbox-superseded"]

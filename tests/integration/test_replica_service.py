@@ -320,12 +320,15 @@ def test_verify_finds_what_is_wrong(clinic: Replicated) -> None:
     shipped(clinic)
     identity = ("--identity", str(clinic.identity_file()))
     assert replica(clinic, "verify", "--from", "cloud", *identity).exit_code == 0
-    assert replica(clinic, "verify").exit_code == 0
+    assert replica(clinic, "verify", "--from", "local", "--deep").exit_code == 0
+    assert replica(clinic, "verify", "--from", "cloud", "--deep", *identity).exit_code == 0
+    sealed = _error(replica(clinic, "verify", "--from", "cloud"))
+    assert "there is no identity here" in sealed.problems[0].text
     for path in clinic.prefix.glob("*/*.age"):
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
-    error = _error(replica(clinic, "verify", "--from", "cloud", *identity))
+    error = _error(replica(clinic, "verify", "--from", "cloud", "--dry-run", *identity))
     assert (error.code, error.exit_code) == ("replica-unsound", 5)
     assert "cannot be opened" in error.problems[0].text
 

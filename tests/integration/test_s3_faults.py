@@ -174,7 +174,7 @@ def test_each_fault_is_known_and_healed_and_hurts_nobody_else(
     sound = replica(clinic, "verify", "--from", "cloud", *identity)
     assert sound.exit_code == 0, sound.output
     there = server.bucket / "edge" / "clinic-0042"
-    assert sorted(path.name for path in (there / "claims").iterdir()) == ["e0001.json"]
+    assert sorted(path.name for path in (there / "claims").iterdir()) == ["e0001.json", "probe.json"]
     epoch = json.loads((clinic.home / "litestream" / "e0001" / "epoch.json").read_bytes())
     assert json.loads((there / "claims" / "e0001.json").read_bytes())["nonce"] == epoch["nonce"]
     log = (clinic.home / "replica.log").read_text()

@@ -191,6 +191,6 @@ def test_a_lost_database_comes_back_from_a_bucket(clinic: Replicated, server: S3
     config = clinic.config
     (clinic.home / "credentials" / "node-identity").write_text(f"{clinic.identity}\n")
     to = clinic.home / "data" / "again.db"
-    done = asyncio.run(_from_destination(config, config.replica.destination[0], "his", to))
-    assert done.path == to
+    done, epoch = asyncio.run(_from_destination(config, config.replica.destination[0], "his", to))
+    assert (done.path, epoch) == (to, 1)
     assert rows(to) == rows(clinic.his)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,17 @@ BELIEVED_S = 600.0
 
 
 class HisAlone(RunningNode):
-    """`edge-node run his` on a training clinic; `says` writes another service's status file."""
+    """`edge-node run his` on a training clinic; `says` writes another service's status file.
+
+    `prepare` is given the folder of the new clinic before the HIS starts: what is written there, it finds.
+    """
+
+    prepare: Callable[[Path], None] | None = None
 
     def start(self) -> None:
         made = edge_node("init", "--training", home=self.home, check=True)
+        if self.prepare is not None:
+            self.prepare(self.home)
         self.log.write_text(made.stdout + made.stderr, encoding="utf-8")
         argv = [sys.executable, "-m", "edge_node", "run", "his", "--home", str(self.home)]
         with self.log.open("ab") as log:
@@ -57,9 +64,10 @@ class HisAlone(RunningNode):
 
 
 @contextlib.contextmanager
-def his_alone(home: Path) -> Iterator[HisAlone]:
+def his_alone(home: Path, *, prepare: Callable[[Path], None] | None = None) -> Iterator[HisAlone]:
     """A HIS that answers; nothing of it is left afterwards, also when the test fails."""
     node = HisAlone(home)
+    node.prepare = prepare
     try:
         node.start()
         yield node

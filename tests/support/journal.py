@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gzip
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from edge_node.journal.traces import TraceFolder
 from edge_node.store.connection import Connection, connect, transaction
 from edge_node.store.databases import DATABASES
 from edge_node.store.migrate import create_database
+from failover.core.model import LinkState
 from failover.probes.outcome import Outcome, Sample
-from failover.trace import Moment, TraceWriter
+from failover.trace import LinkChange, Moment, TraceWriter
 from tests.support.clock import FakeClock
 
 MIN, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -58,7 +61,7 @@ def dump(conn: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of the history. Series are told by their names, since their numbers are of no account."""
     names = {row[0]: (row[1], row[2]) for row in conn.execute("SELECT id, line, target FROM series")}
     found: dict[str, list[tuple[Any, ...]]] = {}
-    for table in ("transition", "heard", "uncounted", "minute", "hour"):
+    for table in ("transition", "heard", "uncounted", "minute", "hour", "link", "maintenance"):
         rows = [tuple(row) for row in conn.execute(f"SELECT * FROM {table}")]
         if table in ("minute", "hour"):
             rows = [(row[0], *names[row[1]], *row[2:]) for row in rows]
@@ -92,12 +95,16 @@ class AWatcher:
         self._seq, self.boot_id = 0, BOOT.replace("a", "b")
 
     def tells(self, kind: str, subject: str, before: str, after: str, code: str = "silent", **further: Any) -> None:
+        lines = {"from_line": further.pop("from_line", None), "to_line": further.pop("to_line", None)}
+        reason = {"code": code, "args": further}
+        self.tells_raw(**{"kind": kind, "subject": subject, "from": before, "to": after, **lines, "reason": reason})
+
+    def tells_raw(self, **told: Any) -> None:
+        """A transition with these keys alone beside those that every one has."""
         self._seq += 1
         record = {
             "seq": self._seq, "at": utc_text(self.clock.wall_ms()), "boottime": round(self.clock.boottime(), 3),
-            "boot_id": self.boot_id, "kind": kind, "subject": subject, "from": before, "to": after,
-            "from_line": further.pop("from_line", None), "to_line": further.pop("to_line", None),
-            "reason": {"code": code, "args": further},
+            "boot_id": self.boot_id, **told,
         }  # fmt: skip
         with self.transitions.open("ab") as file:
             file.write(json.dumps(record).encode() + b"\n")
@@ -110,6 +117,23 @@ class AWatcher:
             for ago_s, line, target, rtt_s in samples
         ]
         self._writer.append(entries, Moment(self.boot_id, now, self.clock.wall_ms()))
+
+    def sees_raw(self, rows: Sequence[list[Any]]) -> None:
+        """A batch as a newer watcher may write it: [seconds ago, …] with whatever follows."""
+        now = self.clock.boottime()
+        head = {"boot_id": self.boot_id, "boottime": round(now, 3), "wall_ms": self.clock.wall_ms()}
+        lines = [head, *(["p", round(now - row[0], 4), *row[1:]] for row in rows)]
+        day = datetime.fromtimestamp(self.clock.wall_ms() / 1000, UTC).strftime("%Y-%m-%d")
+        self.traces.mkdir(exist_ok=True)
+        member = gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode())
+        with (self.traces / f"{day}.jsonl.gz").open("ab") as file:
+            file.write(member)
+
+    def links(self, line: str, *, carrier: bool | None) -> None:
+        """The interface of a line changed."""
+        now = self.clock.boottime()
+        change = LinkChange(now, line, LinkState(present=True, carrier=carrier, has_address=True, has_route=None))
+        self._writer.append([change], Moment(self.boot_id, now, self.clock.wall_ms()))
 
     def status(self) -> ServiceStatus:
         now = utc_text(self.clock.wall_ms())

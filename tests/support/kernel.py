@@ -21,6 +21,7 @@ from failover.core.plan import (
 from failover.netlink.kernel import KernelUnreadable, Seen
 from failover.netlink.links import Interface
 from failover.netlink.routes import ChangeRefused
+from failover.netlink.sockets import Ended
 
 
 @dataclass
@@ -34,6 +35,8 @@ class FakeKernel:
     refuses: Callable[[Change], int | None] = lambda change: None
     applied: list[Change] = field(default_factory=list)
     unreadable: bool = False
+    freed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    connections: int = 2  # that hang on any address
 
     def is_permitted(self) -> bool:
         return self.permitted
@@ -61,6 +64,10 @@ class FakeKernel:
             self.applied.append(change)
             self.routing = _after(self.routing, change)
         return tuple(refused)
+
+    async def end_connections(self, address: str, destinations: Sequence[str]) -> tuple[Ended, Ended]:
+        self.freed.append((address, tuple(destinations)))
+        return Ended(found=self.connections, ended=self.connections), Ended()
 
     def cut(self, interface: str) -> None:
         """Its cable: the routes stay, without use."""

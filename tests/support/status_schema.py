@@ -23,6 +23,18 @@ def closed(properties: dict[str, Any], *, optional: tuple[str, ...] = ()) -> dic
     }
 
 
+DIRECTION = {
+    "anyOf": [
+        {"type": "null"},
+        closed(
+            {
+                "out": closed({"loss_ratio": NUMBER_OR_NULL, "jitter_s": NUMBER_OR_NULL}),
+                "back": closed({"loss_ratio": NUMBER_OR_NULL, "jitter_s": NUMBER_OR_NULL}),
+                "unknown": closed({"loss_ratio": NUMBER_OR_NULL}),
+            }
+        ),
+    ]
+}
 REASON = closed({"code": {"type": "string", "pattern": "^[a-z0-9-]+$"}, "args": {"type": "object"}})
 LINE = closed(
     {
@@ -53,6 +65,7 @@ LINE = closed(
                     "rtt_s": NUMBER_OR_NULL,
                     "jitter_s": NUMBER_OR_NULL,
                     "silent_s": NUMBER_OR_NULL,
+                    "direction": DIRECTION,
                 }
             ),
         },
@@ -93,11 +106,18 @@ DESTINATION = closed(
         "behind_bytes": COUNT,
         "catch_up_s": NUMBER_OR_NULL,
         "last_drill": {
-            "anyOf": [closed({"at": TIME, "ok": {"type": "boolean"}, "rto_s": NUMBER_OR_NULL}), {"type": "null"}]
+            "anyOf": [
+                closed(
+                    {"at": TIME, "ok": {"type": "boolean"}, "rto_s": NUMBER_OR_NULL, "outcome": {"type": "string"}},
+                    optional=("outcome",),
+                ),
+                {"type": "null"},
+            ]
         },
+        "last_drill_ok": {"anyOf": [closed({"at": TIME, "rto_s": NUMBER_OR_NULL}), {"type": "null"}]},
         "reason": {"anyOf": [REASON, {"type": "null"}]},
     },
-    optional=("reason",),
+    optional=("reason", "last_drill_ok"),
 )
 STATUS_SCHEMA: dict[str, Any] = closed(
     {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from failover.core.model import LinePolicy, LinkState, Order, Policy
+from failover.core.model import LineHealth, LinePolicy, LinkState, Order, Policy
+from failover.core.path_mtu import PathMtu
 from failover.core.plan import ACTIVE_METRIC, Layout, LineRoute, Route
 from failover.netlink.links import Interface
+from failover.netlink.sockets import Ended
 from failover.probes.engine import Engine, Heard, Probe
+from failover.probes.mtu import Sized, SizeProbe, Sizes, TooLarge
 from failover.probes.outcome import Outcome
 from failover.probes.pin import Pin
 from failover.setup import Act, Setup, Target
@@ -72,15 +76,57 @@ class Echo:
         pass
 
 
+@dataclass
+class Large:
+    """Packets of any size: they pass while their line does, up to its `narrow` size; a router may say which that is."""
+
+    pin: Pin
+    passed: Sized
+    too_large: TooLarge
+    desk: Desk
+    asked: list[int] = field(default_factory=list)
+
+    def ask(self, size: int) -> Outcome | None:
+        self.asked.append(size)
+        self.desk.sizes_asked.append(size)
+        return None
+
+    def listen(self) -> None:
+        asked, self.asked = self.asked, []
+        narrow = self.desk.narrow.get(self.pin.interface, 1500)
+        for size in asked:
+            if self.pin.interface in self.desk.silent:
+                continue
+            if size <= narrow:
+                self.passed(size)
+            elif self.pin.interface in self.desk.told:
+                self.too_large(size, narrow)
+
+    def close(self) -> None:
+        pass
+
+
 class Desk:
     """A watcher, its kernel and its lines, on a clock of its own."""
 
-    def __init__(self, setup: Setup, kernel: FakeKernel | None = None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        kernel: FakeKernel | None = None,
+        *,
+        known: Mapping[str, LineHealth] | None = None,
+        used: str | None = None,
+        left: str | None = None,
+    ) -> None:
         self.now, self.kernel, self.silent = 1000.0, kernel or FakeKernel(interfaces()), set[str]()
         self.orders: list[Order] = []
         self.moves, self.verdicts, self.links = list[Move](), list[Judged](), list[str]()
         self.switches: list[float] = []
         self.pins: list[Pin] = []
+        self.narrow, self.told = dict[str, int](), set[str]()
+        self.sizes_asked = list[int]()
+        self.ended_on, self.mtus = list[str](), list[tuple[str, int]]()
+        self.sizes = Sizes(lambda: self.now, self._open_sizes, phase=lambda: 0.5)
         self.engine = Engine(lambda: self.now, self._open, lambda sample: None, phase=lambda: 0.5)
         self.watcher = Watcher(
             setup,
@@ -90,11 +136,18 @@ class Desk:
             kernel=self.kernel,
             engine=self.engine,
             record=self,
+            sizes=self.sizes,
+            known=known,
+            used=used,
+            left=left,
         )
 
     def _open(self, pin: Pin, target: Target, heard: Heard) -> Probe:
         self.pins.append(pin)
         return Echo(pin, heard, self.silent)
+
+    def _open_sizes(self, pin: Pin, address: str, passed: Sized, too_large: TooLarge) -> SizeProbe:
+        return Large(pin, passed, too_large, self)
 
     # the recorder's part
     def moved(self, move: Move) -> None:
@@ -108,6 +161,12 @@ class Desk:
 
     def switched(self, seconds: float) -> None:
         self.switches.append(seconds)
+
+    def ended(self, at: float, line: str, connections: Ended, translations: Ended) -> None:
+        self.ended_on.append(line)
+
+    def mtu_changed(self, at: float, line: str, path: PathMtu) -> None:
+        self.mtus.append((line, path.passes))
 
     def run(self, seconds: float) -> Desk:
         async def turns() -> None:

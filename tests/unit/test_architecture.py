@@ -41,6 +41,11 @@ RULES = [  # who, must not import, why
         "it delivers what others put; it knows neither who nor over which line",
     ),
     (
+        "edge_node/journal",
+        ("flask", "edge_node.his", "edge_node.replication", "edge_node.outbox", "failover", *COMPOSITION),
+        "it records and answers; it decides nothing, and needs no one of those it records",
+    ),
+    (
         "edge_node/his",
         ("edge_node.replication", "failover", "monitoring", "prometheus_client", *COMPOSITION),
         "the HIS serves the clinic; it copies nothing, routes nothing and exports nothing",
@@ -53,7 +58,7 @@ RULES = [  # who, must not import, why
             ("flask", "edge_node.store", "edge_node.status", "monitoring", "prometheus_client", *FEATURES),
             "the process that may change routes opens no database and serves nobody",
         )
-        for name in ("links", "line_settings", "line_record", "line_report")
+        for name in ("links", "line_keys", "line_memory", "line_settings", "line_record", "line_report")
     ),
 ]
 PYSQLITE_ROOM = ROOT / "edge_node/store/connection.py"

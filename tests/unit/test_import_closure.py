@@ -24,7 +24,11 @@ CLOSURES = [  # service, must be absent, why
         ("flask", "sqlite_utils", "pysqlite3", "prometheus_client", "edge_node.store", "edge_node.his"),
         "the process with a capability opens no database and serves nobody",
     ),
-    ("edge_node.services.monitor", ("flask", "sqlite_utils", "edge_node.his"), "the monitor knows no web application"),
+    (
+        "edge_node.services.monitor",
+        ("flask", "obstore", "pyrage", "edge_node.his", "edge_node.replication", "edge_node.outbox", "failover"),
+        "the monitor reads what the others write, and knows none of them",
+    ),
     (
         "edge_node.services.his",
         ("obstore", "pyrage", "prometheus_client", "edge_node.replication.shipper"),

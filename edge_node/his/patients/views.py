@@ -10,7 +10,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from edge_node.his import audit, request_key
-from edge_node.his.context import context, reader, write
+from edge_node.his.context import context, reader, write, write_trace
 from edge_node.his.forms import FieldProblem, by_field, whole_number
 from edge_node.his.language import say, today
 from edge_node.his.patients import forms, pinyin, queries, records, rules, search
@@ -88,7 +88,7 @@ def show_id_number(patient_id: str) -> str | Response:
     """The record with its whole ID number; first it is written down who asked for it, or it is not shown."""
     patient = _patient_or_404(patient_id)
     desk = this_desk()
-    write(lambda conn: desk.trace(conn, "id_number_shown", f"patient:{patient.id}"))
+    write_trace(lambda conn: desk.trace(conn, "id_number_shown", f"patient:{patient.id}"))
     number = records.kept_number(reader(), context().cipher, patient, today=desk.today)
     return _record_page(patient, id_number=number.number if number else "")
 

@@ -165,8 +165,9 @@ def _line_figures(status: NodeStatus) -> list[Fact]:
 
 def _alarms(status: NodeStatus) -> list[Fact]:
     """What concerns everybody, whoever mends it."""
-    told = ("his-cannot-write", "clock-suspect", "disk-low")
+    told = ("superseded", "his-cannot-write", "clock-suspect", "disk-low")
     words = {
+        "superseded": text("This machine was replaced: nothing can be saved here"),
         "his-cannot-write": text("Nothing can be saved at the moment"),
         "clock-suspect": text("The clock of the node cannot be right"),
         "disk-low": text("The disk is nearly full"),

@@ -81,7 +81,7 @@ COLUMNS: Mapping[Posture, str] = {
 def functions(status: NodeStatus) -> list[Function]:
     """What works now: the table, with what a node that cannot write cannot do."""
     now = COLUMNS.get(status.posture)
-    if now is None or all(problem.code != "his-cannot-write" for problem in status.problems):
+    if now is None or all(problem.code not in ("his-cannot-write", "superseded") for problem in status.problems):
         return list(FUNCTIONS)
     broken: dict[str, Any] = {now: _NOT_SAVED, "who": text("the administrator, at once")}
     return [replace(function, **broken) if function.saves else function for function in FUNCTIONS]

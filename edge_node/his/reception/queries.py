@@ -7,6 +7,7 @@ from datetime import date
 
 from ulid import ULID
 
+from edge_node.his.numbering import queue_floor
 from edge_node.his.patients import queries as patients
 from edge_node.his.patients.queries import Patient
 from edge_node.his.reception.rules import Kind, Status, may_become
@@ -213,6 +214,7 @@ def register(
         "department": department_id,
         "doctor": doctor_id,
         "day": queue_date.isoformat(),
+        "floor": queue_floor(queue_date),
         "mode": mode,
         "at": at,
         "by": by,
@@ -225,8 +227,9 @@ def register(
                 CASE WHEN EXISTS (SELECT 1 FROM registration WHERE patient_id = :patient
                                   AND department_id = :department AND status = 'done') THEN 'return' ELSE 'first' END,
                 :day,
-                (SELECT coalesce(max(queue_no), 0) + 1 FROM registration
-                 WHERE queue_date = :day AND department_id = :department),
+                (SELECT max(coalesce((SELECT max(queue_no) FROM registration
+                                      WHERE queue_date = :day AND department_id = :department), 0),
+                            coalesce((SELECT max(next) FROM sequence_block WHERE name = :floor), 0)) + 1),
                 'waiting', :mode, :at, :by)
         """,
         values,

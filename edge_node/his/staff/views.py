@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from edge_node.base.errors import StoreError
 from edge_node.base.logs import event
 from edge_node.his import audit, kept, security
-from edge_node.his.context import context, reader, write
+from edge_node.his.context import context, reader, write, write_trace
 from edge_node.his.errors import PAGES, error_page, kept_form
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.kept import KeptForm, local_path
@@ -51,13 +51,13 @@ def sign_in() -> Page:
         return _again(typed, 422)
     now = audit.moment()
     who = audit.Who(staff_id=None, station=typed.station, address=security.address())
-    attempt = write(lambda conn: _begin(conn, typed, who, now.at))
+    attempt = write_trace(lambda conn: _begin(conn, typed, who, now.at))
     if isinstance(attempt, FieldProblem):
         return _again([attempt], 429, beside=False)
     found = queries.find_by_code(reader(), typed.code)
     stored = queries.password_hash(reader(), found.id) if found and found.active else None
     if not passwords.verify_password(stored, typed.password) or found is None or stored is None:
-        write(lambda conn: _failed(conn, typed, who, now))
+        write_trace(lambda conn: _failed(conn, typed, who, now))
         return _again([FieldProblem(field="password", text=text("Code or password is wrong"))], 422, beside=False)
     rehashed = passwords.hash_password(typed.password) if passwords.needs_rehash(stored) else None
     session_id = secrets.token_urlsafe(32)
@@ -72,7 +72,7 @@ def sign_in() -> Page:
         queries.open_session(conn, session_id, staff_id=found.id, station=typed.station, address=who.address, at=now.at)
         _record(conn, replace(who, staff_id=found.id), "signed_in", now)
 
-    write(begin)
+    write_trace(begin)
     security.begin_session(
         session_id, SignedIn(staff=found, station=typed.station, created_at=now.at, last_seen_at=now.at)
     )
@@ -179,7 +179,7 @@ def logout() -> Response:
     if session_id is not None:
         security.end_browser_session(session_id)
     try:
-        write(end)
+        write_trace(end)
     except StoreError as error:
         # The desk is locked all the same; the row in the database runs out by itself.
         event("sign_out_not_written", level="warning", code=error.code, staff=who.staff_id)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_node.his import numbering
 from edge_node.his.reception import page, queries
 from edge_node.his.reception.rules import Kind, Status
 from edge_node.store.connection import Connection, IntegrityError
@@ -155,3 +156,15 @@ def test_the_form_of_a_known_person_is_filled_and_sent_where_they_were_last(conn
     over = page.filled(conn, patient, over=typed)
     assert (over["name"], over["phone"], over["address"]) == ("单雅琴", "13900000000", "桂花里 12 号")
     assert (over["department_id"], over["doctor_id"]) == ("d2", "")
+
+
+def test_after_a_restore_a_days_queue_goes_on_beyond_all_that_may_have_been_called(conn: Connection) -> None:
+    patient = a_patient(conn)
+    assert a_registration(conn, patient).queue_no == 1
+    for _ in range(2):  # A promotion that is run again skips once.
+        numbering.skip_queue_numbers(conn, day=DAY, epoch=2)
+    assert [a_registration(conn, patient).queue_no for _ in range(2)] == [501, 502]
+    assert a_registration(conn, patient, department_id="d2").queue_no == 501
+    numbering.skip_queue_numbers(conn, day=DAY, epoch=3)
+    assert a_registration(conn, patient).queue_no == 1001
+    assert a_registration(conn, patient, day=DAY + timedelta(days=1)).queue_no == 1

@@ -19,6 +19,11 @@ def _upstream(url: str) -> str:
     return f'[[upstream]]\nname = "platform"\nurl = "{url}"\n'
 
 
+def _line(*kinds: str) -> str:
+    targets = ", ".join(f'{{ address = "10.100.0.{n}", kind = "{kind}" }}' for n, kind in enumerate(kinds, start=1))
+    return f'[[line]]\nname = "telecom"\npreferred = 1\ninterface = "enp2s0"\ntarget = [{targets}]\n'
+
+
 @pytest.mark.parametrize(
     ("text", "paths"),
     [
@@ -29,7 +34,7 @@ def _upstream(url: str) -> str:
             ["replica.encrypt_to[0]", "replica.encrypt_to"],
             id="one-recipient-and-it-is-the-example-s",
         ),
-        pytest.param(example(), ["replica.encrypt_to[0]", "replica.encrypt_to[1]"], id="the-example"),
+        pytest.param(example(), ["replica.encrypt_to[0]", "replica.encrypt_to[1]", "line[0].target"], id="the-example"),
         pytest.param(
             SAFE.replace("file:///mnt/nas", "s3://bucket"), ["replica.destination[0].url"], id="unencrypted-outside"
         ),
@@ -51,6 +56,8 @@ def _upstream(url: str) -> str:
         pytest.param(SAFE + PREFIX + _upstream("https://10.200.0.1/fhir"), ["upstream[0].url"], id="upstream-outside"),
         pytest.param(SAFE + PREFIX + _upstream("https://10.100.0.1/fhir"), [], id="upstream-inside"),
         pytest.param(SAFE + PREFIX + _upstream("https://platform.example.com"), [], id="a-name-cannot-be-judged"),
+        pytest.param(SAFE + _line("stamp"), ["line[0].target"], id="a-line-that-falls-with-its-reflector"),
+        pytest.param(SAFE + _line("stamp", "icmp"), [], id="an-echo-beside-it"),
         pytest.param(SAFE + _upstream("https://10.200.0.1/fhir"), [], id="no-prefixes-no-judgement"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from failover import trace
 from failover.core.model import LinkState
-from failover.probes.outcome import Outcome, Sample
+from failover.probes.outcome import Direction, Outcome, Sample
 from failover.trace import LinkChange, Moment, TraceWriter
 
 DAY_MS = 24 * 3600 * 1000
@@ -36,6 +38,28 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     (path,) = tmp_path.iterdir()
     assert path.name == "2026-11-18.jsonl.gz"
     assert list(trace.read(path)) == [moment(), *(sample(n) for n in range(100)), moment(), LINK]
+
+
+def test_the_way_of_a_lost_question_is_written_where_it_is_known(tmp_path: Path) -> None:
+    known = Sample(801.0, "telecom", "10.100.0.1:862", Outcome.LOST, direction=Direction.BACK)
+    unknown = Sample(801.2, "telecom", "10.100.0.1:862", Outcome.LOST)
+    TraceWriter(tmp_path).append([known, unknown], moment())
+    (path,) = tmp_path.iterdir()
+    assert list(trace.read(path)) == [moment(), known, unknown]
+    rows = [json.loads(row) for row in gzip.decompress(path.read_bytes()).splitlines()[1:]]
+    assert [row[5:] for row in rows] == [[None, "back"], [None]], "older readers know six fields"
+
+
+@pytest.mark.parametrize("more", [[], ["out"], [None], ["sideways"], [7], [["out"]], ["out", "and more"]])
+def test_a_row_of_another_length_is_read_as_far_as_it_is_understood(tmp_path: Path, more: list[object]) -> None:
+    head = {"boot_id": "boot", "boottime": 812.5, "wall_ms": NOON_MS}
+    rows = [head, ["p", 801.0, "telecom", "10.100.0.1:862", "lost", None, *more]]
+    path = tmp_path / "day.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(f"{json.dumps(row)}\n" for row in rows).encode()))
+    way = Direction.OUT if more[:1] == ["out"] else None
+    assert list(trace.read(path))[1:] == [
+        Sample(801.0, "telecom", "10.100.0.1:862", Outcome.LOST, direction=way)
+    ]  # fmt: skip
 
 
 def test_a_torn_end_costs_the_last_batch_and_nothing_else(tmp_path: Path) -> None:

@@ -59,11 +59,11 @@ def test_only_an_interface_that_is_up_and_has_the_address_can_carry_a_route() ->
     assert ways.standing(LAYOUT, seen) == frozenset()
 
 
-def test_a_kind_of_target_that_is_not_built_leaves_the_line_unknown() -> None:
-    stamp = Target(address="10.100.0.1", kind=ProbeKind.STAMP, port=862)
-    setup = replace(PROBED, targets={"telecom": (stamp,)})
+@pytest.mark.parametrize("kind", ProbeKind)
+def test_every_kind_of_target_is_asked(kind: ProbeKind) -> None:
+    setup = replace(PROBED, targets={"telecom": (Target(address="10.100.0.1", kind=kind, port=862),)})
     probing = ways.probings(setup, LAYOUT, LAYOUT, Seen(interfaces=interfaces()))["telecom"]
-    assert probing.barred == {"10.100.0.1:862": "kind-not-supported"}
+    assert probing.barred == {}
 
 
 @pytest.mark.parametrize("is_permitted", [True, False])

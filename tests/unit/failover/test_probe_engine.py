@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from failover.core.model import Detect, Role
-from failover.probes.engine import REOPEN_S, Engine, Heard, LineProbing, Probe
-from failover.probes.outcome import Outcome, Sample, outcome_of
+from failover.probes.directions import Directions
+from failover.probes.engine import REOPEN_S, TOLD_WITHIN_S, Engine, Heard, LineProbing, Probe
+from failover.probes.outcome import Direction, Outcome, Sample, outcome_of
 from failover.probes.pin import NotPermitted, Pin
 from failover.setup import Target
 
@@ -43,10 +44,36 @@ class FakeProbe:
         self.is_closed = True
 
 
+@dataclass
+class CountingProbe(FakeProbe):
+    """A STAMP probe and its reflector: `fates` are the next questions' (`.`, `o`, `b`), then all are answered."""
+
+    fates: list[str] = field(default_factory=list)
+    directions: Directions = field(default_factory=lambda: Directions(60.0))
+    counted: int = 0
+    numbers: dict[float, tuple[int, int]] = field(default_factory=dict)
+
+    def ask(self, asked_at: float) -> Outcome | None:
+        sequence = self.directions.asked(asked_at)
+        fate = self.fates.pop(0) if self.fates else "."
+        if fate != "o":
+            self.counted += 1
+        if fate == ".":
+            self.numbers[asked_at] = (sequence, self.counted - 1)
+        return super().ask(asked_at)
+
+    def listen(self) -> None:
+        for at, numbers in self.numbers.items():
+            self.directions.answered(*numbers)
+            self.heard(at, 0.012)
+        self.numbers.clear()
+
+
 class Bench:
     """An engine, its clock, and what it opened and recorded."""
 
-    def __init__(self, *targets: Target, phase: float = 0.0) -> None:
+    def __init__(self, *targets: Target, phase: float = 0.0, kind: type[FakeProbe] = FakeProbe) -> None:
+        self._kind = kind
         self.now, self.opened, self.samples = 100.0, list[FakeProbe](), list[Sample]()
         self.refuses: Exception | None = None
         self.engine = Engine(lambda: self.now, self._open, self.samples.append, phase=lambda: phase)
@@ -56,7 +83,7 @@ class Bench:
     def _open(self, pin: Pin, target: Target, heard: Heard) -> Probe:
         if self.refuses is not None:
             raise self.refuses
-        probe = FakeProbe(pin, heard)
+        probe = self._kind(pin, heard)
         self.opened.append(probe)
         return probe
 
@@ -229,3 +256,98 @@ def test_a_barred_target_is_not_asked_while_it_is_barred() -> None:
 )
 def test_what_the_kernel_says_is_evidence_or_it_is_not(code: int, outcome: Outcome) -> None:
     assert outcome_of(OSError(code, "")) is outcome
+
+
+def counting() -> tuple[Bench, CountingProbe]:
+    bench = Bench(kind=CountingProbe)
+    bench.run(100.3, answers=False)
+    probe = bench.opened[0]
+    assert isinstance(probe, CountingProbe)
+    return bench, probe
+
+
+def ways(bench: Bench) -> list[Direction | None]:
+    return [sample.direction for sample in bench.samples if sample.outcome is Outcome.LOST]
+
+
+def test_what_is_lost_is_told_with_its_direction() -> None:
+    bench, probe = counting()
+    probe.fates = list(".oo.b.ob")
+    bench.run(104.0, answers=False)
+    assert ways(bench) == [Direction.OUT, Direction.OUT, Direction.BACK, None, None]
+    (asked,) = bench.engine.of_line("telecom")
+    assert asked.by_way is not None
+    assert (asked.by_way.lost_out, asked.by_way.lost_back) == (3, 2)
+
+
+def test_an_outage_is_told_when_it_is_known_and_no_later_than_it_may_be() -> None:
+    """Of an outage the direction is known when it ends: until then nothing is said, unless it lasts too long."""
+    bench, probe = counting()
+    probe.fates = ["o"] * 70  # 14 s
+    began = bench.now
+    told_at: dict[float, float] = {}
+
+    def record(sample: Sample) -> None:
+        bench.samples.append(sample)
+        if sample.outcome is Outcome.LOST:
+            told_at[sample.asked_at] = bench.now
+
+    bench.engine._record = record
+    while bench.now < began + 20:
+        bench.run(bench.now + 0.2, answers=False)
+    waits = [told - asked for asked, told in told_at.items()]
+    assert len(waits) == 70 and max(waits) <= TOLD_WITHIN_S + 0.2
+    assert ways(bench)[0] is None and ways(bench)[-1] is Direction.OUT
+    assert ways(bench).count(Direction.OUT) >= 45, "the last ten seconds"
+    (asked,) = bench.engine.of_line("telecom")
+    assert asked.by_way is not None and asked.by_way.lost_out >= 69, "the window knows all of it"
+
+
+def test_an_answer_that_comes_after_its_question_was_given_up_is_told_as_of_any_probe() -> None:
+    bench, probe = counting()
+    probe.fates = ["b"] * 20
+    bench.run(102.5, answers=False)
+    (asked,) = bench.engine.of_line("telecom")
+    late = next(iter(asked.lost))
+    assert Outcome.LOST not in bench.outcomes()
+    probe.heard(late, 1.9)
+    assert [sample.outcome for sample in bench.samples if sample.asked_at == late] == [Outcome.LOST, Outcome.LATE]
+    bench.run(106.0, answers=False)
+    assert [sample.outcome for sample in bench.samples if sample.asked_at == late] == [Outcome.LOST, Outcome.LATE]
+
+
+def test_the_account_outlives_the_socket() -> None:
+    bench, probe = counting()
+    probe.fates = list(".oo.")
+    bench.run(102.5, answers=False)
+    (asked,) = bench.engine.of_line("telecom")
+    account = asked.directions
+    assert account is probe.directions and asked.by_way is not None and asked.by_way.lost_out == 2
+    bench.engine.reopen("telecom")
+    bench.run(104.5, answers=False)
+    again = bench.opened[-1]
+    assert isinstance(again, CountingProbe) and again is not probe and again.directions is account
+    again.fates = list("bbb.")
+    bench.run(108.0, answers=False)
+    assert (asked.by_way.lost_out, asked.by_way.lost_back, asked.by_way.lost_unknown) == (2, 3, 0)
+
+
+def test_time_in_which_nobody_listened_is_no_direction_s() -> None:
+    bench, probe = counting()
+    probe.fates = list("oo")
+    bench.run(100.7, answers=False)
+    bench.now = 103.0
+    bench.engine.settle(bench.now)
+    bench.run(106.0, answers=False)
+    (asked,) = bench.engine.of_line("telecom")
+    assert asked.by_way is not None
+    assert (asked.by_way.lost_out, asked.by_way.lost_back, asked.by_way.lost_unknown) == (0, 0, 0)
+
+
+def test_what_is_not_told_yet_is_recorded_at_the_end() -> None:
+    bench, probe = counting()
+    probe.fates = ["b"] * 100
+    bench.run(104.0, answers=False)
+    assert Outcome.LOST not in bench.outcomes()
+    bench.engine.close()
+    assert bench.outcomes().count(Outcome.LOST) >= 10

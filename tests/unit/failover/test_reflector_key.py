@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_node.base.errors import ConfigError, ExitCode
-from edge_node.cli.reflector import read_key
+from edge_node.base.shared_key import ABSENT, read_key
 
 KEY = bytes(range(32))
 
@@ -42,6 +42,12 @@ def test_a_key_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_key(tmp_path / "none")
     assert caught.value.code == "config-missing"
+
+
+def test_a_credential_that_systemd_did_not_find_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not there when the service was started") as caught:
+        read_key(key_file(tmp_path, ABSENT, mode=0o440))
+    assert caught.value.exit_code is ExitCode.CONFIG
 
 
 def test_a_credential_shows_the_right_of_its_access_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

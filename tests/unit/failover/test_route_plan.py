@@ -25,6 +25,7 @@ from failover.core.plan import (
     Routing,
     Rule,
     adopted,
+    adopted_mtus,
     changes,
     desired,
     leads_onto,
@@ -159,10 +160,27 @@ def test_a_stranger_at_our_key_is_replaced_never_deleted() -> None:
     assert steps == (ReplaceRoute(ours),)
 
 
-def test_a_smaller_mtu_is_a_replace() -> None:
-    narrow = replace(LAYOUT, lines=(replace(LAYOUT.lines[0], mtu=1400), *LAYOUT.lines[1:]))
-    steps = plan(desired(narrow, in_use="telecom", healthy=frozenset()), routing("telecom"))
-    assert [type(step) for step in steps] == [ReplaceRoute, ReplaceRoute]
+def narrow(mtu: int | None) -> Layout:
+    return replace(LAYOUT, lines=(replace(LAYOUT.lines[0], mtu=mtu), *LAYOUT.lines[1:]))
+
+
+def test_a_smaller_mtu_is_a_replace_in_the_cloud_s_table_and_in_the_line_s_own() -> None:
+    wanted = desired(narrow(1400), in_use="telecom", healthy=frozenset(NAMES))
+    steps = plan(wanted, routing("telecom", *NAMES))
+    changed = [(s.route.table, s.route.metric, s.route.mtu) for s in steps if isinstance(s, ReplaceRoute)]
+    assert len(changed) == len(steps) and sorted(changed) == [(100, 10, 1400), (100, 10, 1400), (101, 0, 1400)]
+    assert adopted_mtus(LAYOUT, wanted) == {"telecom": 1400} and not adopted_mtus(LAYOUT, routing("telecom"))
+    assert adopted_mtus(replace(LAYOUT, protocol=99), wanted) == {}
+
+
+@pytest.mark.parametrize("before, after", [(None, 1400), (1400, None), (1400, 1280)])
+def test_an_mtu_that_is_set_or_taken_back_survives_every_cut(before: int | None, after: int | None) -> None:
+    present, wanted = (desired(narrow(mtu), in_use="telecom", healthy=frozenset(NAMES)) for mtu in (before, after))
+    steps = plan(wanted, present)
+    for cut in range(len(steps) + 1):
+        halfway = apply(present, steps[:cut])
+        assert apply(halfway, plan(wanted, halfway)) == wanted
+        assert adopted(LAYOUT, halfway) == "telecom", "packets have a way all the time"
 
 
 decisions = st.builds(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover.probes.directions import Directions, DirectionSummary, Heard
+from failover.probes.directions import FEW_LOST, Directions, DirectionSummary, Heard
+from failover.probes.outcome import Direction
 
 EVERY_S, LOST_AFTER_S = 0.2, 1.0
 
@@ -221,6 +222,107 @@ def test_time_in_which_nobody_listened_blames_nobody() -> None:
     path.play("o..")
     seen = path.seen()
     assert counts(seen) == (4, 0, 0, 1), "what was lost beside it cannot be divided either"
+
+
+@pytest.mark.parametrize("fate, expected", [("o", (3, 4, 0, 0)), ("b", (3, 0, 4, 0))])
+def test_what_lies_beside_blind_time_is_told_where_it_is_certain(
+    fate: str, expected: tuple[int, int, int, int]
+) -> None:
+    """The reflector counted none of the gap, or all of it: whether we listened or not does not matter then."""
+    path = Path()
+    path.play("." + fate * 3)
+    began = path.now
+    path.play(fate * 2)
+    path.directions.blind(began + EVERY_S / 2 + LOST_AFTER_S, path.now + 0.1 * EVERY_S, LOST_AFTER_S)
+    path.play(fate + "..")
+    assert counts(path.seen()) == expected, "two that were open meanwhile are no loss"
+
+
+def ways(path: Path) -> str:
+    """What became of each question, as it is told of that question alone: `?` for what is not known."""
+    account = path.directions
+    told = {Direction.OUT: "o", Direction.BACK: "b", None: "?"}
+    return "".join("." if q.counted is not None else told[account.lost_way(q.at)] for q in account._asked)
+
+
+@pytest.mark.parametrize(
+    "fates, told",
+    [
+        pytest.param(".o.b.", ".o.b.", id="each-alone"),
+        pytest.param(".ooo.bb.", ".ooo.bb.", id="several-the-same-way"),
+        pytest.param(".ob.", ".??.", id="both-in-one-gap-are-not-told-apart"),
+        pytest.param(".oo", ".??", id="not-before-a-later-answer"),
+        pytest.param("bo.", "??.", id="never-before-the-first-answer"),
+    ],
+)
+def test_one_question_is_told_only_where_it_is_certain(fates: str, told: str) -> None:
+    path = Path()
+    path.play(fates)
+    assert ways(path) == told
+
+
+@given(st.text(alphabet="...ob", max_size=120))
+def test_what_is_told_of_one_question_is_true(fates: str) -> None:
+    path = Path()
+    path.play("." + fates + ".")
+    for is_so, told in zip("." + fates + ".", ways(path), strict=True):
+        assert told in ("?", is_so)
+    if "ob" not in fates and "bo" not in fates:
+        assert "?" not in ways(path)
+
+
+def test_what_is_told_of_one_question_survives_overtaking() -> None:
+    """The two questions after a lost one change places on their way: the reflector numbers them the other way round."""
+    path = Path()
+    path.play("..")
+    asked = [path.directions.asked(path.now + n * EVERY_S) for n in (1, 2, 3)]
+    path.now += 3 * EVERY_S
+    assert path.directions.answered(asked[2], 2)[0] is Heard.ANSWERED
+    assert path.directions.answered(asked[1], 3)[0] is Heard.ANSWERED
+    assert ways(path) == "..o.."
+
+
+def test_another_socket_goes_on_with_the_account() -> None:
+    """A session of its own: numbered from zero at both ends, and what was under way is lost nobody knows where."""
+    path = Path()
+    path.play("..o..b.oo")
+    path.directions.renew()
+    assert path.directions.asked_at(0) is None, "nothing was asked in this session yet"
+    path.counter = 0
+    answer = path.ask(".")
+    assert answer == (0, 0), "a new session begins at zero"
+    path.play("o.b.")
+    assert counts(path.seen()) == (8, 2, 2, 2)
+    assert ways(path) == "..?..?.??.o.b.", "of the session before only the sums are kept"
+    assert path.directions.restarts == 0, "the reflector did not begin anew: we did"
+    assert path.directions.answered(7, 3)[0] is Heard.OLD, "of the session before"
+
+
+@pytest.mark.parametrize("answered_before", [0, 1, 3, 200])
+def test_no_number_of_an_old_session_is_taken_for_one_of_the_new(answered_before: int) -> None:
+    path = Path()
+    path.play("." * answered_before)
+    path.directions.renew()
+    path.counter = 0
+    path.play("b.o.")
+    assert counts(path.seen()) == (answered_before + 2, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "out, back, unknown, way",
+    [
+        pytest.param(FEW_LOST, 0, 0, Direction.OUT, id="out"),
+        pytest.param(0, FEW_LOST, 0, Direction.BACK, id="back"),
+        pytest.param(FEW_LOST - 1, 0, 0, None, id="too-few"),
+        pytest.param(8, 2, 0, Direction.OUT, id="four-fifths"),
+        pytest.param(7, 3, 0, None, id="less-than-four-fifths"),
+        pytest.param(6, 0, 6, None, id="half-of-it-is-not-known"),
+        pytest.param(0, 0, 0, None, id="nothing-is-lost"),
+    ],
+)
+def test_a_direction_is_named_where_it_is_clear(out: int, back: int, unknown: int, way: Direction | None) -> None:
+    seen = DirectionSummary(asked=100, answered=80, lost_out=out, lost_back=back, lost_unknown=unknown)
+    assert seen.towards is way
 
 
 def test_jitter_needs_no_clock_that_agrees() -> None:

@@ -128,6 +128,34 @@ def test_one_changed_bit_is_no_answer(answer: ReflectorPacket, bit: int) -> None
     assert read_reflector(bytes(data), key=KEY) is Malformed.UNSIGNED
 
 
+@given(QUESTIONS, st.integers(0, SIGNED_BYTES * 8 - 1))
+def test_one_changed_bit_is_no_question(question: SenderPacket, bit: int) -> None:
+    data = bytearray(sender_bytes(question, key=KEY))
+    data[bit // 8] ^= 1 << bit % 8
+    assert read_sender(bytes(data), key=KEY) is Malformed.UNSIGNED
+
+
+@given(st.binary(max_size=200), st.integers(0, 30))
+def test_what_follows_a_signed_packet_may_change_and_is_not_read(rest: bytes, more: int) -> None:
+    """The signature covers the base packet alone (RFC 8762, 4.4); what a middle box adds is padding to us."""
+    data = reflector_bytes(ANSWER, key=KEY, rest=rest)
+    assert read_reflector(data + bytes(more), key=KEY) == ANSWER
+
+
+@given(QUESTIONS, ANSWERS, KEYS, KEYS)
+def test_a_packet_of_another_key_is_none(
+    question: SenderPacket, answer: ReflectorPacket, ours: bytes | None, theirs: bytes | None
+) -> None:
+    """Nor one without a key, where there should be one: whatever it says."""
+    if ours is None or ours == theirs:
+        return
+    for found in (
+        read_sender(sender_bytes(question, key=theirs, size_bytes=SIGNED_BYTES), key=ours),
+        read_reflector(reflector_bytes(answer, key=theirs).ljust(SIGNED_BYTES, b"\0"), key=ours),
+    ):
+        assert found is Malformed.UNSIGNED
+
+
 @given(st.integers(0, SIGNED_BYTES - 1))
 def test_half_a_packet_is_none(size: int) -> None:
     assert read_sender(sender_bytes(QUESTION, key=KEY)[:size], key=KEY) is Malformed.SHORT
@@ -171,7 +199,9 @@ def test_ntp_begins_anew_in_2036() -> None:
 @given(st.floats(0, 16), st.booleans())
 def test_an_error_estimate_is_never_too_small_and_hardly_too_large(error_s: float, is_synchronised: bool) -> None:
     found = ErrorEstimate.of(error_s, is_synchronised=is_synchronised)
-    assert error_s <= found.error_s <= max(error_s * 1.01, 2**-31)
+    assert error_s <= found.error_s <= max(error_s * 1.01, error_s + 2**-32), (
+        "a hundredth, or the unit that it counts in"
+    )
     assert ErrorEstimate.unpack(found.pack()) == found
 
 

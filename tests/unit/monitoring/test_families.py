@@ -92,6 +92,8 @@ CASES = [
     pytest.param({"certificate_not_after": {"his-cert": 2e9}}, "edge_certificate_not_after_timestamp_seconds",
                  {("his-cert",): 2e9}, id="certificate"),
     pytest.param({"litestream_restarts": 0}, "edge_litestream_restarts_total", {(): 0}, id="never-restarted-is-0"),
+    pytest.param({"replica_local_bytes": 5}, "edge_replica_local_bytes", {(): 5}, id="local-bytes"),
+    pytest.param({"replica_budget_bytes": 9}, "edge_replica_budget_bytes", {(): 9}, id="budget-bytes"),
     pytest.param({"litestream_restarts": None}, "edge_litestream_restarts_total", {}, id="restarts-unknown"),
     pytest.param({"uploads": (Value(labels=("cloud", "done"), value=7),)}, "edge_replica_uploads_total",
                  {("cloud", "done"): 7}, id="uploads"),

@@ -33,6 +33,8 @@ edge_replica_confirmed_txid gauge destination
 edge_destination_state gauge destination state
 edge_replica_uploads_total counter destination outcome
 edge_litestream_restarts_total counter
+edge_replica_local_bytes gauge
+edge_replica_budget_bytes gauge
 edge_drill_last_success_timestamp_seconds gauge destination
 edge_drill_rto_seconds gauge destination
 edge_node_superseded gauge

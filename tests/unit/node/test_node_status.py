@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from edge_node.base.errors import ExitCode
 from edge_node.base.files import ServiceStatus
 from edge_node.i18n import REASONS
 from edge_node.status import PROBLEM_EXITS
@@ -141,6 +142,18 @@ STORIES = [
         id="what-only-the-outbox-knows-is-of-the-data",
     ),
     pytest.param(
+        {"monitor": a_file("monitor", problems=[{"code": "history-not-written", "args": {"why": "db-busy"}}])},
+        ["history-not-written"],
+        4,
+        id="what-only-the-monitor-knows-is-of-the-data",
+    ),
+    pytest.param(
+        {"monitor": a_file("monitor", age_s=99, problems=[{"code": "history-not-written", "args": {}}])},
+        ["service-stale"],
+        4,
+        id="what-a-stale-monitor-said-is-not-the-present",
+    ),
+    pytest.param(
         {
             "outbox": a_file(
                 "outbox",
@@ -184,3 +197,17 @@ def test_what_a_dead_replicator_said_last_is_not_told_as_the_present() -> None:
 
 def test_every_problem_has_an_exit_code_and_a_sentence() -> None:
     assert set(PROBLEM_EXITS) <= set(REASONS)
+
+
+@pytest.mark.parametrize("teller", ["replica", "his"])
+@pytest.mark.parametrize("age_s", [0.5, 90_000.0])
+def test_a_machine_that_was_replaced_says_so_for_ever(teller: str, age_s: float) -> None:
+    owner = {"by": "east-2", "epoch": 2, "claimed_at": "2026-11-22T01:14:02.000Z", "why": "fire"}
+    file = a_file(teller, age_s=age_s, superseded=owner, writable=False)
+    node = a_node(his=file) if teller == "his" else a_node(replica=file)
+    assert node.superseded_by == "east-2"
+    assert node.as_json()["node"]["superseded_by"] == "east-2"
+    assert node.exit_code() is ExitCode.DATA
+    codes = [problem.code for problem in node.problems]
+    assert "superseded" in codes
+    assert "his-cannot-write" not in codes, "that it cannot write is what superseded means"

@@ -16,6 +16,7 @@ EXAMPLES: dict[str, Any] = {
     "line": "telecom", "to": "unicom", "cause": "silent", "target": "10.100.0.1", "targets": 2, "lines": 2,
     "silent_s": 1.04, "loss": 0.1234, "limit": 0.1, "rtt_p95_s": 0.2519, "limit_s": 0.2, "for_s": 10.4,
     "good_s": 61.0, "alive_s": 10.0, "left_s": 0.4, "penalty": 2512.7, "reuse": 800,
+    "mtu": 1400, "expected": 1500, "found": 3, "ended": 3, "translations": 0,
 }  # fmt: skip
 
 

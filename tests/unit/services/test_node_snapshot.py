@@ -99,7 +99,11 @@ def test_what_the_replica_says() -> None:
     assert node.build.litestream == "0.5.17"
     assert node.litestream_restarts == 2
     assert node.superseded is False
-    assert taken(replica={**REPLICA, "superseded_by": "clinic-0042-b"}).superseded is True
+    assert (node.replica_local_bytes, node.replica_budget_bytes) == (None, None)
+    disk = {"used_bytes": 5, "budget_bytes": 9, "told_at": None}
+    weighed = taken(replica={**REPLICA, "disk": disk})
+    assert (weighed.replica_local_bytes, weighed.replica_budget_bytes) == (5, 9)
+    assert taken(replica={**REPLICA, "superseded": {"by": "clinic-0042-b", "epoch": 2}}).superseded is True
 
 
 def test_counters_and_histograms_travel_whole() -> None:
