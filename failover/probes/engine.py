@@ -2,9 +2,11 @@
 
 Every target has absolute ticks: `begin + n * interval`, with a phase of its own, so that targets are not asked in
 lockstep. The targets of one line are asked near each other: a line is dead when the last of them is silent for long
-enough, and were they asked by turns, that would begin up to half an interval later. A tick that comes late by more than half its interval is *blind*: this process did not run, and what it did
-not hear then proves nothing. It is not asked afterwards either; the next tick is. The same holds for a question that
-could not be sent for want of a descriptor or of memory.
+enough, and were they asked by turns, that would begin up to half an interval later.
+
+A tick that comes late by more than half its interval is *blind*: this process did not run, and what it did not hear
+then proves nothing. It is not asked afterwards either; the next tick is. The same holds for a question that could not
+be sent for want of a descriptor or of memory.
 
 The engine does not decide when it runs: `next_due` says when, `tick` asks what is due, `settle` is called before
 anybody judges. `run` is that loop for real time.

@@ -107,6 +107,10 @@ def _loss(carrier: Namespace, found: re.Match[str]) -> None:
     _drop(carrier, "loss", f'iifname "{CUSTOMER}" numgen random mod 100 < {found["percent"]}')
 
 
+def _loss_back(carrier: Namespace, found: re.Match[str]) -> None:
+    _drop(carrier, "loss_back", f'iifname "{FAR}" numgen random mod 100 < {found["percent"]}')
+
+
 def _mtu(carrier: Namespace, found: re.Match[str]) -> None:
     # Without the ICMP that would tell the sender: a black hole for large packets.
     _drop(
@@ -174,6 +178,10 @@ FAULTS = (
     Fault(name="blackhole-back", example="blackhole-back", does="nothing comes back", make=_blackhole_back),
     Fault(
         name="loss", example="loss=30%", does="30 % of what leaves the clinic is lost", make=_loss,
+        form="=" + _NUMBER.format("percent") + "%",
+    ),
+    Fault(
+        name="loss-back", example="loss-back=30%", does="30 % of what comes back is lost", make=_loss_back,
         form="=" + _NUMBER.format("percent") + "%",
     ),
     Fault(

@@ -14,9 +14,10 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
@@ -25,6 +26,7 @@ from edge_node.base.process import clean_environment
 
 T = TypeVar("T")
 
+_ROOT = Path(__file__).resolve().parents[2]
 NETNS = Path("/run/netns")
 _NAME = re.compile(r"(edgelab-(\d+)-(\d+)-[0-9a-f]{4})-[a-z]+")
 _GONE_WITHIN_S = 5.0
@@ -124,6 +126,32 @@ def batch(commands: str, *options: str) -> None:
     argv = ["ip", *options, "-batch", "-"]
     done = subprocess.run(argv, input=commands, capture_output=True, text=True, timeout=10, check=False)
     assert done.returncode == 0, f"{done.stderr.strip()}\n{commands}"
+
+
+@contextlib.contextmanager
+def guarded(roles: Iterable[str]) -> Iterator[dict[str, Namespace]]:
+    """Names for namespaces of a new laboratory, by role; whatever is made under them is gone afterwards.
+
+    Also when this process is killed: a guardian in a session of its own waits for that. Their processes are killed at
+    the end: who wants an orderly stop does it before.
+    """
+    name = new_name()
+    guardian = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.guardian", name], cwd=_ROOT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert guardian.stdout is not None
+        assert guardian.stdout.readline() == b"ready\n", "the guardian did not start"
+        spaces = {role: Namespace(name=f"{name}-{role}") for role in roles}
+        try:
+            yield spaces
+        finally:
+            remove(name)
+            reap(iter(spaces.values()))
+    finally:
+        guardian.kill()
+        guardian.communicate()
 
 
 def new_name() -> str:

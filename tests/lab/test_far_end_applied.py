@@ -6,32 +6,33 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from edge_node.cli.line import line_group
+from edge_node.cli.main import Where
 from failover import far_end
-from failover.far_end import FarEnd, FarLine
 from tests.lab.measure import ping
 from tests.lab.namespace import Namespace
-from tests.lab.topology import CLOUD_PREFIX, LINES, SERVICE_IP, TARGETS, TELECOM, UNICOM, LabLine, Laboratory
+from tests.lab.topology import (
+    CLOUD_PREFIX,
+    FAR_END,
+    LINES,
+    SERVICE_IP,
+    SERVICE_PREFIX,
+    TARGETS,
+    TELECOM,
+    UNICOM,
+    LabLine,
+    Laboratory,
+)
+from tests.lab.watched import configuration
 from tests.support.waiting import until
 
-FAR = FarEnd(
-    lines=tuple(
-        FarLine(
-            name=line.name,
-            number=line.number,
-            device=line.name,
-            gateway=f"10.{line.number}.2.1",
-            prefix=line.prefixes[0],
-        )
-        for line in LINES
-    ),
-    service_ip=SERVICE_IP,
-    reflect_on=(TARGETS[0],),
-    program=f"{sys.executable} -m edge_node",
-)  # fmt: skip
+FAR = replace(FAR_END, program=f"{sys.executable} -m edge_node")
 
 
 def commands(unit: str, kind: str) -> Iterator[tuple[bool, list[str]]]:
@@ -57,11 +58,8 @@ def installed(lab: Laboratory, rules: Path) -> None:
 def bare(lab: Laboratory, tmp_path: Path) -> Laboratory:
     """The cloud's router without what the laboratory itself put there; the clinic has its service address."""
     lab.cloud.nft("flush ruleset\n")
-    for line in LINES:
-        lab.cloud.run("ip", "rule", "del", "pref", str(900 + line.number), check=False)
-        lab.cloud.run("ip", "route", "flush", "table", str(100 + line.number), check=False)
-    for prefix in ("10.9.0.0/24", *(line.prefixes[0] for line in LINES)):
-        lab.cloud.run("ip", "route", "flush", prefix)
+    for command in far_end.removal_commands(FAR):
+        lab.cloud.run("ip", *command.split())
     lab.clinic.configure(f"addr add {SERVICE_IP}/32 dev lo\n")
     return lab
 
@@ -137,6 +135,21 @@ def test_the_reflectors_command_line_is_one_that_it_takes(bare: Laboratory, tmp_
         child = bare.cloud.popen(*argv, stderr=said, cwd=Path.cwd())
     until(lambda: "reflecting" in log.read_text())
     assert child.poll() is None
+
+
+def test_the_laboratory_s_cloud_is_what_the_command_prints(tmp_path: Path) -> None:
+    """From the clinic's own configuration, and from what only the cloud knows: devices and next hops there."""
+    configuration(tmp_path, "enforce")
+    text = (tmp_path / "edge-node.toml").read_text(encoding="utf-8")
+    first = f'[{{ address = "{TARGETS[0]}" }}'
+    assert first in text
+    stamp = f'[{{ address = "{TARGETS[0]}", kind = "stamp" }}'
+    (tmp_path / "edge-node.toml").write_text(text.replace(first, stamp), encoding="utf-8")
+    ways = [word for line in LINES for word in ("--line", f"{line.name}={line.name},{line.near_address}")]
+    arguments = ["far-end", "--print", *ways, "--clinic", SERVICE_PREFIX, "--home", str(tmp_path)]
+    said = CliRunner().invoke(line_group, arguments, obj=Where())
+    assert said.exit_code == 0, said.output
+    assert said.stdout == far_end.printed(FAR_END)
 
 
 def test_systemd_has_nothing_to_say_about_the_units(can_build: None, tmp_path: Path) -> None:

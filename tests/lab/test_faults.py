@@ -99,6 +99,7 @@ CASES: dict[str, Callable[[Laboratory], None]] = {
     "blackhole-out": is_black_outwards,
     "blackhole-back": is_black_backwards,
     "loss=30%": loses_a_third,
+    "loss-back=30%": loses_a_third,
     "delay=80±20": delays,
     "rate=2mbit": is_slow,
     "mtu=1400": eats_large_packets,

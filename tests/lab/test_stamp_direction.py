@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import errno
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +24,7 @@ from failover.probes.stamp_packet import (
     reflector_bytes,
 )
 from tests.lab.namespace import Namespace
+from tests.lab.reflecting import reflector
 from tests.lab.topology import CLOUD_PREFIX, LINES, ROOT, TARGETS, TELECOM, UNICOM, LabLine, Laboratory
 from tests.support.waiting import until
 
@@ -54,23 +52,6 @@ def lines(lab: Laboratory) -> Laboratory:
         )
     lab.clinic.configure(f"route replace {CLOUD_PREFIX} via {UNICOM.gateway} dev {UNICOM.name}\n")
     return lab
-
-
-@contextmanager
-def reflector(cloud: Namespace, log: Path, *options: str, address: str = TARGET) -> Iterator[subprocess.Popen[bytes]]:
-    """The real one, as its unit starts it. In force when this begins; ended by SIGTERM, orderly."""
-    allow = [word for line in LINES for word in ("--allow", line.prefixes[0])]
-    argv = [sys.executable, "-m", "edge_node", "reflector", "--listen", f"{address}:{PORT}", *allow, *options]
-    with log.open("ab") as said:
-        child = cloud.popen(*argv, stderr=said, cwd=ROOT)
-    try:
-        until(lambda: f"{address}:{PORT}" in cloud.run("ss", "-Hlun").stdout)
-        yield child
-        assert child.poll() is None, log.read_text()
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(timeout=10)
-    assert child.returncode == 0, log.read_text()
 
 
 class Asking:

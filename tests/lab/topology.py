@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from failover import far_end
+from failover.far_end import FarEnd, FarLine
 from tests.lab import faults, namespace
 from tests.lab.namespace import Namespace
 
@@ -70,7 +70,25 @@ INSIDE = (
     *(CLOUD_PREFIX, SERVICE_PREFIX, LAN_PREFIX, "127.0.0.0/8"),
 )
 
-# `default` is for devices that are made later: all of them.
+# What `edge-node line far-end --print` prints for the clinic of a laboratory (test_far_end_applied.py compares): the
+# cloud's side is set up by these texts and by nothing else.
+FAR_END = FarEnd(
+    lines=tuple(
+        FarLine(
+            name=line.name,
+            number=line.number,
+            device=line.name,
+            gateway=line.near_address,
+            prefix=line.prefixes[0],
+        )
+        for line in LINES
+    ),
+    service_ip=SERVICE_IP,
+    clinic_prefixes=(SERVICE_PREFIX,),
+    reflect_on=(TARGETS[0],),
+)
+
+# `default` is for devices that are made later: all of them. The clinic's come from the product's own file.
 _EVERYWHERE = {
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
@@ -78,8 +96,6 @@ _EVERYWHERE = {
     "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv4.ping_group_range": "0 2147483647",
 }
-# As the installation of a node sets it: the kernel leaves a cut line by itself.
-_CLINIC = {f"net.ipv4.conf.{which}.ignore_routes_with_linkdown": "1" for which in ("all", "default")}
 _ROUTER = {"net.ipv4.ip_forward": "1"}
 
 
@@ -135,30 +151,23 @@ def missing() -> str | None:
     return None
 
 
+def clinic_settings() -> dict[str, str]:
+    """The kernel's settings as an installation of the node makes them: its own file, line by line."""
+    lines = (ROOT / "systemd/edge-node.sysctl.conf").read_text(encoding="utf-8").splitlines()
+    settings = (line.partition("=") for line in lines if line and not line.startswith(("#", ";")))
+    return {name.strip().removeprefix("-"): value.strip() for name, _, value in settings}
+
+
 @contextlib.contextmanager
 def laboratory() -> Iterator[Laboratory]:
     """A new laboratory; nothing of it is left afterwards, also when this process is killed.
 
     Its processes are killed at the end: who wants an orderly stop does it before.
     """
-    name = namespace.new_name()
-    guardian = subprocess.Popen(
-        [sys.executable, "-m", "tests.lab.guardian", name], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert guardian.stdout is not None
-        assert guardian.stdout.readline() == b"ready\n", "the guardian did not start"
-        lab = _named(name)
-        try:
-            _build(lab)
-            yield lab
-        finally:
-            namespace.remove(name)
-            namespace.reap(iter(lab.namespaces))
-    finally:
-        guardian.kill()
-        guardian.communicate()
+    with namespace.guarded(ROLES) as spaces:
+        lab = Laboratory(name=spaces["clinic"].name.rpartition("-")[0], **spaces)
+        _build(lab)
+        yield lab
 
 
 def standing(name: str) -> Laboratory:
@@ -173,7 +182,7 @@ def _named(name: str) -> Laboratory:
 def _build(lab: Laboratory) -> None:
     namespace.batch("".join(f"netns add {space.name}\n" for space in lab.namespaces))
     for space in lab.namespaces:
-        own = _CLINIC if space is lab.clinic else _ROUTER if space in (lab.telecom, lab.unicom) else {}
+        own = clinic_settings() if space is lab.clinic else _ROUTER if space in (lab.telecom, lab.unicom) else {}
         space.sysctl(_EVERYWHERE | own)
     cables = [_cable(lab.clinic, "lan", lab.desk, "lan"), _cable(lab.clinic, "internet", lab.internet, "clinic")]
     for line in LINES:
@@ -188,7 +197,7 @@ def _build(lab: Laboratory) -> None:
             + f"route add {CLOUD_PREFIX} via {line.far_address}\nroute add {SERVICE_PREFIX} via {line.address}\n"
         )  # fmt: skip
     lab.cloud.configure(_cloud())
-    lab.cloud.nft(_last_hop())
+    apply_far_end(lab.cloud)
     lab.clinic.nft(_counters())
     lab.clinic.configure(_clinic())
 
@@ -205,12 +214,19 @@ def _cloud() -> str:
     addresses = (*TARGETS, STORE_ADDRESS, RECEIVER_ADDRESS)
     commands = _up("lo", *(f"{address}/32" for address in addresses))
     for line in LINES:
-        commands += _up(line.name, f"{line.far_address}/30") + (
-            f"route add {line.prefixes[0]} via {line.near_address}\n"
-            f"route add default via {line.near_address} table {100 + line.number}\n"
-            f"rule add pref {900 + line.number} fwmark {line.number} lookup {100 + line.number}\n"
-        )
-    return f"{commands}route add {SERVICE_PREFIX} via {TELECOM.near_address}\n"
+        commands += _up(line.name, f"{line.far_address}/30")
+    return commands
+
+
+def apply_far_end(cloud: Namespace) -> None:
+    """Do on the cloud's router what the printed files do there: settings, the unit's commands, the firewall's rules."""
+    files = {file.path: file.text for file in far_end.files(FAR_END)}
+    settings = (line.partition(" = ") for line in files[far_end.SYSCTL_PATH].splitlines() if not line.startswith("#"))
+    cloud.sysctl({name: value for name, _, value in settings})
+    # Those that begin with a hyphen remove what an earlier start left; there was none.
+    starts = (line.partition("ExecStart=ip ") for line in files[far_end.ROUTES_PATH].splitlines())
+    cloud.configure("".join(f"{command}\n" for before, found, command in starts if found and not before))
+    cloud.nft(files[far_end.NFT_PATH])
 
 
 def _clinic() -> str:
@@ -218,23 +234,6 @@ def _clinic() -> str:
     # Without ARP the kernel needs no answer from anybody to send: what goes this way is gone.
     internet = "link set internet arp off\n" + _up("internet") + "route add default dev internet\n"
     return _up("lo") + _up("lan", f"{LAN_ADDRESS}/24") + lines + internet
-
-
-def _last_hop() -> str:
-    """The cloud answers the service IP on the line that the newest packet came by: per packet, not per connection."""
-    marks = "\n".join(f'iifname "{line.name}" ct mark set {line.number}' for line in LINES)
-    return f"""
-table ip lasthop {{
-  chain arrival {{
-    type filter hook prerouting priority -150
-    {marks}
-  }}
-  chain answer {{
-    type route hook output priority -150
-    ip daddr {SERVICE_PREFIX} ct mark != 0 meta mark set ct mark
-  }}
-}}
-"""
 
 
 def _counters() -> str:

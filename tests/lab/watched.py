@@ -113,22 +113,31 @@ class WatchedLines:
         return []
 
     def written_until(self, mode: str) -> int:
-        """Wait until the newest move in the file is to this mode; how many transitions stand there then.
+        """Wait until the newest move in the file is to this mode, and the lines' verdicts stand there as in the status.
 
-        The status file tells of a move before the disk has taken it.
+        How many transitions there are then. The status file tells of a change before the disk has taken it.
         """
 
         def count() -> int:
             written = self.transitions()
             moves = [transition["to"] for transition in written if transition["kind"] == "mode"]
-            return len(written) if moves and moves[-1] == mode else 0
+            verdicts = {each["subject"]: each["to"] for each in written if each["kind"] == "verdict"}
+            told = {line["name"]: line["verdict"] for line in self.state["lines"] if line["verdict"] != "unknown"}
+            return len(written) if moves and moves[-1] == mode and verdicts == told else 0
 
         return until(count)
 
     def active(self) -> str | None:
         """The device that carries the cloud's prefix, as the kernel says."""
+        return next((dev for metric, dev in self._cloud_routes() if metric == ACTIVE_METRIC), None)
+
+    def has_fallback(self, device: str) -> bool:
+        """Would the kernel go on by this device if the active one lost its carrier?"""
+        return any(dev == device and metric > ACTIVE_METRIC for metric, dev in self._cloud_routes())
+
+    def _cloud_routes(self) -> list[tuple[int, str | None]]:
         said = self.lab.clinic.run("ip", "-j", "route", "show", "table", str(TABLE), check=False).stdout
-        return next((r["dev"] for r in json.loads(said or "[]") if r.get("metric") == ACTIVE_METRIC), None)
+        return [(route.get("metric", 0), route.get("dev")) for route in json.loads(said or "[]")]
 
     def ours(self) -> tuple[str, str]:
         """Every route and rule of our protocol."""
@@ -201,6 +210,12 @@ class RouteNews:
         rta_oif, rta_priority, rta_table = attributes.get(4), attributes.get(6), attributes.get(15)
         is_active = (rta_table, rta_priority) == (TABLE, ACTIVE_METRIC)
         return self.indices.get(rta_oif) if is_active else None
+
+    def __enter__(self) -> RouteNews:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._socket.close()

@@ -116,8 +116,10 @@ DESTINATION = closed(
         },
         "last_drill_ok": {"anyOf": [closed({"at": TIME, "rto_s": NUMBER_OR_NULL}), {"type": "null"}]},
         "reason": {"anyOf": [REASON, {"type": "null"}]},
+        "conditional_puts": {"type": ["boolean", "null"]},
+        "kit": {"type": ["integer", "null"]},
     },
-    optional=("reason", "last_drill_ok"),
+    optional=("reason", "last_drill_ok", "conditional_puts", "kit"),
 )
 STATUS_SCHEMA: dict[str, Any] = closed(
     {
