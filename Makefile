@@ -27,7 +27,7 @@ test-long: $(TOOLS) ## the long variants: hours, hundreds of cuts
 test-deps: ## install what the skippable tiers need (Debian packages, as root)
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends python3-venv make git iproute2 ca-certificates util-linux \
-		systemd nftables xfsprogs e2fsprogs chromium fonts-noto-cjk fonts-noto-cjk-extra prometheus >/dev/null
+		systemd nftables frr xfsprogs e2fsprogs chromium fonts-noto-cjk fonts-noto-cjk-extra prometheus >/dev/null
 
 check: $(TOOLS) ## format, lint, types
 	@$(BIN)/ruff format --check .

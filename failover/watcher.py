@@ -1,6 +1,6 @@
 """The loop: sense, decide, act, record; in that order, again and again.
 
-*Sense*: the kernel is read when it hints, and every ten seconds should a hint be lost; what of ours is missing then is
+*Sense*: the kernel is read when it hints, and every nine seconds should a hint be lost; what of ours is missing then is
 put back before anybody judges a line by it. *Decide*: `judge` and `decide`, on every look. *Act*: the difference
 between the routes that are wanted and those that are there; in `observe`, or where the privilege is missing, cloud
 traffic is never touched. *Record*: whoever keeps the record is told afterwards, and nothing waits for it.
@@ -45,7 +45,7 @@ from failover.view import Judged, Move, Problem, ProblemCode, Recorder, View
 __all__ = ["Judged", "KernelLike", "Move", "Problem", "ProblemCode", "Recorder", "View", "Watcher"]
 
 LOOK_EVERY_S = 0.2  # beside the exact moments at which something is due: a death by silence, offline, online
-SENSE_EVERY_S = 10.0
+SENSE_EVERY_S = 9.0  # what no message tells of is mended within ten seconds, the mending included
 DEBOUNCE_S = 0.01  # one event of the kernel's makes several messages
 REST_S = 0.05  # between two readings, however many hints there are
 RETRY_S = 1.0  # after a change was refused

@@ -131,4 +131,4 @@ def test_jitter_moves_nothing(lab: Laboratory, tmp_path: Path) -> None:
         time.sleep(240)
         line = watcher.line("telecom")
         print(f"\n80±20 ms: p50 {line['rtt_s']:.3f} p95 {line['rtt_p95_s']:.3f} s, {line['verdict']}")
-        assert watcher.transitions()[known:] == []
+        assert watcher.decided_since(known) == []

@@ -112,6 +112,10 @@ class WatchedLines:
             return [json.loads(line) for line in text.splitlines()]
         return []
 
+    def decided_since(self, known: int) -> list[dict[str, Any]]:
+        """Verdicts and moves after the first `known` transitions; what was done in their course is told a bit later."""
+        return [told for told in self.transitions()[known:] if told["kind"] in ("verdict", "mode")]
+
     def written_until(self, mode: str) -> int:
         """Wait until the newest move in the file is to this mode, and the lines' verdicts stand there as in the status.
 
