@@ -270,7 +270,7 @@ def _revive(health: LineHealth, known: Evidence, now: float) -> LineHealth:
 
 
 def _weigh(
-    health: LineHealth, known: Evidence, heard: _Heard, now: float, detect: Detect, beyond: Reason | None
+    health: LineHealth, known: Evidence, heard: _Heard, now: float, detect: Detect, against: Reason | None
 ) -> LineHealth:
     if not heard.cloud:
         return _weigh_link(replace(health, weighed_at=now), now, detect)
@@ -287,8 +287,8 @@ def _weigh(
         spread_s=(whole.rtt_p95_s or 0.0) - (whole.rtt_min_s or 0.0),
     )
     if is_up:
-        return _weigh_up(health, whole, lately, now, detect, lost_towards(known), beyond)
-    return _weigh_degraded(health, lately, now, detect, beyond)
+        return _weigh_up(health, whole, lately, now, detect, lost_towards(known), against)
+    return _weigh_degraded(health, lately, now, detect, against)
 
 
 def _weigh_link(health: LineHealth, now: float, detect: Detect) -> LineHealth:
@@ -304,12 +304,12 @@ def _weigh_up(
     now: float,
     detect: Detect,
     towards: str | None,
-    beyond: Reason | None,
+    against: Reason | None,
 ) -> LineHealth:
     is_weighty = now - health.samples_since >= detect.window_s / 3 and whole.samples >= WEIGHTY_SAMPLES
     blame = badness(whole, health.baseline_s, detect, towards) if is_weighty else None
-    if beyond is not None:
-        return _degrade(health, beyond, now, detect)  # three in a row have confirmed it already
+    if against is not None:
+        return _degrade(health, against, now, detect)  # three in a row have confirmed it already
     if blame is None:
         if badness(lately, health.baseline_s, detect) is not None and is_weighty:
             return replace(health, bad_since=None, good_since=now)  # not yet degraded, but no time to count as good
@@ -336,14 +336,14 @@ def _degrade(health: LineHealth, blame: Reason, now: float, detect: Detect) -> L
 
 
 def _weigh_degraded(
-    health: LineHealth, lately: Summary, now: float, detect: Detect, beyond: Reason | None
+    health: LineHealth, lately: Summary, now: float, detect: Detect, against: Reason | None
 ) -> LineHealth:
     # Old samples made the line degraded; only what came since may acquit it.
     good_since = now if health.good_since is None else health.good_since
     if not is_clean(lately, health.baseline_s, detect):
         return replace(health, good_since=now, samples_since=now)
-    if beyond is not None:
-        return replace(health, good_since=now, samples_since=now, reason=beyond)
+    if against is not None:
+        return replace(health, good_since=now, samples_since=now, reason=against)
     if now - good_since < detect.clean_s:
         return health
     reason = Reason(Code.CLEAN, for_s=now - good_since)

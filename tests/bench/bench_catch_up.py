@@ -61,7 +61,7 @@ def arrivals(server: S3Server, below: str, is_over: Callable[[], bool]) -> list[
 
 def newest(server: S3Server) -> int:
     """The highest TXID in the bucket."""
-    names = (path.name for path in server.bucket.glob("edge/*/e0001/his/*/*"))
+    names = (path.name for path in server.bucket.glob("edge/*/e0001/his/*/*.ltx.age"))
     return max((int(name[17:33], 16) for name in names), default=0)
 
 
@@ -127,7 +127,7 @@ def measure(node, bare: Path, server: S3Server, objects: int) -> None:  # type: 
 
     watching = [
         threading.Thread(target=watch, args=args)
-        for args in (("ours", "edge/*/e0001/his/*/*"), ("litestream", "bare/**/*.ltx"))
+        for args in (("ours", "edge/*/e0001/his/*/*.ltx.age"), ("litestream", "bare/**/*.ltx"))
     ]
     for thread in watching:
         thread.start()
