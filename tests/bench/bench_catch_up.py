@@ -149,9 +149,7 @@ def measure(node, bare: Path, server: S3Server, objects: int) -> None:  # type: 
           f"{found['litestream'][0] - healed if found['litestream'] else float('nan'):.2f} s | |")  # fmt: skip
     theirs = rate(found["litestream"])
     ratio = rate(history) / theirs if theirs else float("nan")
-    print(
-        f"| objects a second, the busiest 3 s afterwards | {rate(history):.0f} | {theirs:.1f} | ratio {ratio:.1f}, ≥ 10 |"
-    )
+    print(f"| objects a second in the busiest 3 s | {rate(history):.0f} | {theirs:.1f} | ratio {ratio:.1f}, ≥ 10 |")
     print(f"| objects in {MEASURED_S:.0f} s | {len(found['ours'])} | {len(found['litestream'])} | |")
 
 
