@@ -11,11 +11,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 
 from failover.probes.outcome import Outcome, outcome_of
-from failover.probes.pin import NotPermitted, Pin, pin_socket
+from failover.probes.pin import NotPermitted, Pin, pinned_stream
 
 LONGEST_S = 4.0
 HTTP_PORT, HTTPS_PORT = 80, 443
@@ -23,7 +22,6 @@ HTTP_PORT, HTTPS_PORT = 80, 443
 _SERVER_ERROR = 500
 _LONGEST_LINE_BYTES = 4096
 _LARGEST_REST_BYTES = 16 * 1024
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 Heard = Callable[[float, float], None]
 
@@ -83,13 +81,7 @@ class HttpProbe:
             task.cancel()
 
     def _opened(self) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        try:
-            self.is_pinned = pin_socket(sock, self._pin)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        except BaseException:
-            sock.close()
-            raise
+        sock, self.is_pinned = pinned_stream(self._pin)
         return sock
 
     async def _question(self, sock: socket.socket, asked_at: float) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from dataclasses import dataclass
 
 _NOT_PERMITTED = (errno.EPERM, errno.EACCES)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +59,18 @@ def pin_socket(sock: socket.socket, pin: Pin) -> bool:
     if pin.address is not None:
         sock.bind((pin.address, 0))
     return is_whole
+
+
+def pinned_stream(pin: Pin) -> tuple[socket.socket, bool]:
+    """A TCP socket held to the line, not connected yet, and whether it is held whole; closed, it resets its connection.
+
+    Raises as `pin_socket` does.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        is_whole = pin_socket(sock, pin)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    except BaseException:
+        sock.close()
+        raise
+    return sock, is_whole

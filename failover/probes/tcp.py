@@ -14,11 +14,10 @@ import struct
 from collections.abc import Callable
 
 from failover.probes.outcome import Outcome, outcome_of
-from failover.probes.pin import NotPermitted, Pin, pin_socket
+from failover.probes.pin import NotPermitted, Pin, pinned_stream
 
 LONGEST_S = 0.95  # the kernel sends a second SYN after one second
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _RTT_OFFSET, _TCP_INFO_BYTES = 68, 104
 
 Heard = Callable[[float, float], None]
@@ -52,7 +51,6 @@ class TcpProbe:
             return Outcome.BLIND
         except OSError as error:
             return outcome_of(error)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         code = sock.connect_ex(self._address)
         if code not in (0, errno.EINPROGRESS, errno.ECONNREFUSED):
             sock.close()
@@ -69,12 +67,7 @@ class TcpProbe:
             self._drop(sock)
 
     def _opened(self) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        try:
-            self.is_pinned = pin_socket(sock, self._pin)
-        except BaseException:
-            sock.close()
-            raise
+        sock, self.is_pinned = pinned_stream(self._pin)
         return sock
 
     def _ready(self, sock: socket.socket) -> None:

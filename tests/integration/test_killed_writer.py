@@ -16,9 +16,9 @@ import pytest
 from edge_node.base.clock import SystemClock
 from edge_node.base.files import StatusFile
 from edge_node.his.health import prove_write
-from edge_node.replication.litestream import ControlSocket, SocketSilent
 from edge_node.store.connection import connect, connect_reader, transaction
 from edge_node.store.inspect import row_digest
+from tests.support import replicators
 from tests.support.node import edge_node
 from tests.support.waiting import until
 
@@ -51,24 +51,12 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def replicator(home: Path) -> Iterator[Path]:
     """`edge-node run replica`, and the file of what it says."""
-    log = home.parent / "replica.log"
-    with log.open("wb") as said:
-        service = subprocess.Popen(
-            [sys.executable, "-m", "edge_node", "run", "replica", "--home", str(home)], stdout=said, stderr=said
-        )
-    try:
+    with replicators.replicator(home) as log:
         yield log
-    finally:
-        service.terminate()
-        service.wait()
 
 
 def captured(home: Path) -> int:
-    """Capture now; the TXID, or 0 while Litestream cannot."""
-    try:
-        return ControlSocket(home / "run/replica/litestream.sock").sync(home / "data/his.db", timeout_s=5)
-    except SocketSilent:
-        return 0
+    return replicators.captured(home, "his")
 
 
 @pytest.mark.parametrize("writes", [1, 200], ids=["fewer-frames-than-were-forgotten", "more-frames"])

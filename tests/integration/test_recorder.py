@@ -19,9 +19,9 @@ import pytest
 from edge_node.base.clock import SystemClock
 from edge_node.base.files import StatusFile
 from edge_node.orders import new_maintenance, write_maintenance
-from edge_node.replication.litestream import ControlSocket, SocketSilent
 from edge_node.store.connection import connect, connect_reader
 from edge_node.store.inspect import row_digest
+from tests.support import replicators
 from tests.support.journal import AWatcher
 from tests.support.node import edge_node, free_port, running_node
 from tests.support.waiting import until
@@ -88,27 +88,8 @@ def monitor(home: Path) -> Iterator[Monitor]:
         running.kill()
 
 
-@contextlib.contextmanager
-def replicating(home: Path) -> Iterator[Path]:
-    """`edge-node run replica`; the file of what it says."""
-    log = home.parent / "replica.log"
-    with log.open("ab") as said:
-        service = subprocess.Popen(
-            [sys.executable, "-m", "edge_node", "run", "replica", "--home", str(home)], stdout=said, stderr=said
-        )
-    try:
-        yield log
-    finally:
-        service.terminate()
-        service.wait()
-
-
 def captured(home: Path) -> int:
-    """Capture node.db now; the TXID, or 0 while Litestream cannot."""
-    try:
-        return ControlSocket(home / "run/replica/litestream.sock").sync(home / "data/node.db", timeout_s=5)
-    except (SocketSilent, OSError):
-        return 0
+    return replicators.captured(home, "node")
 
 
 def assert_the_copy_equals(home: Path, copy: Path) -> None:
@@ -224,7 +205,7 @@ def test_the_copy_of_node_db_equals_it_after_a_kill_at_the_worst_instant(
     home: Path, monitor: Monitor, tmp_path: Path
 ) -> None:
     path = home / "data/node.db"
-    with replicating(home) as log:
+    with replicators.replicator(home) as log:
         until(lambda: captured(home), within_s=30)
         monitor.start()
         monitor.tells(("unknown", "up", "answers"))
@@ -249,7 +230,7 @@ def test_killed_while_it_writes_nothing_is_lost_and_the_copy_restores(
     home: Path, monitor: Monitor, tmp_path: Path, kills: int
 ) -> None:
     told = 0
-    with replicating(home):
+    with replicators.replicator(home):
         until(lambda: captured(home), within_s=30)
         for _ in range(kills):
             monitor.tells(*([("up", "down", "silent"), ("down", "up", "clean")] * 200))
