@@ -16,7 +16,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from monitoring.families import FAMILIES, Family, Kind, Sample
+from monitoring.families import FAMILIES
+from monitoring.family import Family, Kind, Sample
 from monitoring.snapshot import Distribution, NodeSnapshot, Value
 
 S = TypeVar("S", Value, Distribution)

@@ -111,6 +111,18 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """A restore drill of the clinic's copies. `rto_s` is how long the restore took, None where nothing came back."""
+
+    destination: str
+    at_ms: int
+    is_ok: bool
+    outcome: str
+    rto_s: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlaMonth:
     """The report as a value. `month` is 2026-10; a window that ends before the month does is a report so far."""
 
@@ -126,6 +138,7 @@ class SlaMonth:
     service_incidents: tuple[Incident, ...]
     switches: int
     picture: Picture | None = None
+    drills: tuple[Drill, ...] = ()
 
 
 def as_document(month: SlaMonth) -> dict[str, Any]:
@@ -158,7 +171,12 @@ def _document(month: SlaMonth) -> dict[str, Any]:
             "switches": month.switches,
             "incidents": [_incident(incident) for incident in month.service_incidents],
         },
-    }
+        "drills": [
+            {"destination": one.destination, "at": utc(one.at_ms), "ok": one.is_ok, "outcome": one.outcome,
+             "rto_s": one.rto_s, "why": one.why}
+            for one in month.drills
+        ],
+    }  # fmt: skip
 
 
 def _line(line: LineMonth) -> dict[str, Any]:
@@ -226,7 +244,7 @@ def _incident(incident: Incident) -> dict[str, Any]:
     }
 
 
-# One row per line, one for the service, one per announced work and per incident; a column without a word is empty.
+# A row per line, one for the service, one per announced work, incident and drill; a column without a word is empty.
 COLUMNS = (
     "kind", "name", "carrier", "circuit", "month", "from_utc", "until_utc", "verdict",
     "availability", "availability_promised", "up_s", "degraded_s", "down_s", "unknown_s",
@@ -235,7 +253,7 @@ COLUMNS = (
     "rtt_p50_ms", "rtt_p95_ms", "rtt_p95_promised_ms", "rtt_p99_ms", "jitter_p95_ms",
     "loss", "loss_promised", "loss_out", "loss_back",
     "online_s", "backup_s", "offline_s", "switches",
-    "id", "duration_s", "counted_s", "reason", "by", "announced_utc",
+    "id", "duration_s", "counted_s", "reason", "by", "announced_utc", "rto_s",
 )  # fmt: skip
 
 
@@ -285,6 +303,11 @@ def _rows(month: SlaMonth) -> Iterator[dict[str, Any]]:
             "from_utc": utc(incident.start_ms), "until_utc": "" if incident.goes_on else utc(incident.end_ms),
             "id": incident.ref, "duration_s": incident.duration_ms / 1000, "counted_s": incident.counted_ms / 1000,
             "reason": incident.reason.code,
+        }  # fmt: skip
+    for one in month.drills:
+        yield {
+            "kind": "drill", "name": one.destination, "month": month.month, "from_utc": utc(one.at_ms),
+            "verdict": one.outcome, "rto_s": one.rto_s, "reason": one.why,
         }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from monitoring.chart_style import CHART_CSS
 from monitoring.chart_words import ChartWords, smoke_sentence
 from monitoring.charts import PAPER, smoke_svg
 from monitoring.figures import availability, clock, milliseconds, percent, promised
-from monitoring.report import LineMonth, SlaMonth, digest
+from monitoring.report import Drill, LineMonth, SlaMonth, digest
 from monitoring.sla import Account, Bar, Exclusion, Incident
 
 # Shorter incidents stand in the files only.
@@ -87,6 +87,10 @@ class ReportWords:
     reason: str
     goes_on: str
     before: str
+    drills: str
+    drill_from: str
+    drill_outcomes: Mapping[str, str]  # ok, skipped, failed
+    rto: str
     signs: tuple[str, str, str]
     foot: str  # node, version, digest
     chart: ChartWords
@@ -108,6 +112,7 @@ def as_html(month: SlaMonth, words: ReportWords) -> str:
             _months(month, words),
             _picture(month, words),
             _section(words.incidents, _incidents(month, words)),
+            _drills(month.drills, words),
             '<div class="signs">'
             + "".join(f'<div class="sig">{escape(sign)}</div>' for sign in words.signs)
             + "</div>",
@@ -321,6 +326,23 @@ def _incidents(month: SlaMonth, words: ReportWords) -> str:
     if shorter := len(told) - len(listed):
         parts.append(_note(words.shorter % {"count": shorter}))
     return "".join(parts)
+
+
+def _drills(drills: Sequence[Drill], words: ReportWords) -> str:
+    if not drills:
+        return ""
+    head = [(words.start, False), (words.drill_from, False), (words.verdict, False), (words.rto, True), ("", False)]
+    rows = (
+        (
+            f"{words.local(one.at_ms):%m-%d %H:%M}",
+            escape(one.destination),
+            f"{'✓' if one.is_ok else '✕'} {escape(words.drill_outcomes.get(one.outcome, one.outcome))}",
+            _known(one.rto_s, words.chart.spoken),
+            escape(one.why),
+        )
+        for one in drills
+    )
+    return _section(words.drills, _table(head, rows))
 
 
 def _incident_row(name: str, incident: Incident, words: ReportWords) -> Sequence[str]:

@@ -7,7 +7,7 @@ known", and what is not known gets no sample: a gap in a chart is honest, a zero
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,10 @@ class Destination:
     state: str
     confirmed_txid: int | None = None
     rpo_s: float | None = None
+    rpo_limit_s: float | None = None
     behind_bytes: int | None = None
-    # The last good drill: seconds since 1970, and how long it took.
+    # The last drill, however it ended: seconds since 1970. The last good one, and how long that took.
+    drill_at: float | None = None
     drill_ok_at: float | None = None
     drill_rto_s: float | None = None
 
@@ -70,6 +72,8 @@ class Line:
     name: str
     verdict: str
     active: bool
+    carrier: str | None = None
+    order: str | None = None
     hold_left_s: float | None = None
     penalty: float | None = None
     mtu_ok: bool | None = None
@@ -85,6 +89,16 @@ class Upstream:
     waiting: int
     dead: int
     oldest_queued_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What is pushed to a central Prometheus; `oldest_at` in seconds since 1970, None where nothing waits."""
+
+    backlog_samples: int
+    oldest_at: float | None
+    samples: tuple[Value, ...]
+    requests: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +125,12 @@ class NodeSnapshot:
     clock_synchronised: bool | None
     disk_free_bytes: Mapping[str, int]
     wal_bytes: Mapping[str, int]
+    disk_size_bytes: Mapping[str, int] = field(default_factory=dict)
+    # What `edge-node status` names as wrong, by code.
+    problems: Mapping[str, int] = field(default_factory=dict)
     destinations: tuple[Destination, ...] = ()
     uploads: tuple[Value, ...] = ()
+    litestream: str | None = None
     litestream_restarts: int | None = None
     replica_local_bytes: int | None = None
     replica_budget_bytes: int | None = None
@@ -130,3 +148,5 @@ class NodeSnapshot:
     connections_ended: tuple[Value, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     attempts: tuple[Value, ...] = ()
+    # None where nothing is pushed.
+    push: Push | None = None

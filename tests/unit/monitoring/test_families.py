@@ -9,7 +9,9 @@ import pytest
 from prometheus_client.core import Metric
 
 from monitoring.collector import NodeCollector, make_registry, to_metric
-from monitoring.families import DESTINATION_STATES, FAMILIES, MODES, VERDICTS, Family, Kind
+from monitoring.families import FAMILIES
+from monitoring.family import Family, Kind
+from monitoring.fill import DESTINATION_STATES, MODES, VERDICTS
 from monitoring.snapshot import Build, Destination, Distribution, Line, NodeSnapshot, Target, Upstream, Value
 
 # A node on its first second: nothing has written, nothing was measured.
@@ -34,7 +36,8 @@ def samples_of(node: NodeSnapshot, name: str) -> dict[tuple[str, ...], Any]:
 
 
 TELECOM = Line(
-    name="telecom", verdict="down", active=False, hold_left_s=58.5, penalty=1000.0,
+    name="telecom", verdict="down", active=False, carrier="China Telecom", order="hold", hold_left_s=58.5,
+    penalty=1000.0,
     targets=(
         Target(address="10.1", loss_ratio=1.0),
         Target(address="10.1", loss_ratio=0.5, lost_out_ratio=0.4, lost_back_ratio=0.0, jitter_s=0.1),
@@ -49,6 +52,10 @@ CASES = [
                  {("telecom", "unknown"): 0, ("telecom", "up"): 0, ("telecom", "degraded"): 0, ("telecom", "down"): 1,
                   ("unicom", "unknown"): 0, ("unicom", "up"): 1, ("unicom", "degraded"): 0, ("unicom", "down"): 0},
                  id="one-verdict-is-1"),
+    pytest.param(LINES, "edge_line_info", {("telecom", "China Telecom"): 1, ("unicom", "unknown"): 1}, id="carriers"),
+    pytest.param(LINES, "edge_line_order",
+                 {("telecom", "pin"): 0, ("telecom", "hold"): 1, ("telecom", "rehearse"): 0,
+                  ("unicom", "pin"): 0, ("unicom", "hold"): 0, ("unicom", "rehearse"): 0}, id="one-order-or-none-is-1"),
     pytest.param(LINES, "edge_line_active", {("telecom",): 0, ("unicom",): 1}, id="the-line-in-use-is-1"),
     pytest.param(LINES, "edge_line_hold_remaining_seconds", {("telecom",): 58.5}, id="an-unknown-hold-is-no-zero"),
     pytest.param(LINES, "edge_line_flap_penalty", {("telecom",): 1000}, id="penalty"),
@@ -88,6 +95,16 @@ CASES = [
                  "edge_service_status_timestamp_seconds", {("his",): 1_700_000_000.25, ("replica",): 0},
                  id="a-service-that-never-wrote-is-0"),
     pytest.param({"disk_free_bytes": {"/data": 12}}, "edge_disk_free_bytes", {("/data",): 12}, id="disk"),
+    pytest.param({"disk_size_bytes": {"/data": 40}}, "edge_disk_size_bytes", {("/data",): 40}, id="disk-size"),
+    pytest.param({"problems": {"line-down": 2}}, "edge_problems", {("line-down",): 2}, id="problems-are-counted"),
+    pytest.param({"litestream": "failing"}, "edge_litestream_state",
+                 {("running",): 0, ("stopped",): 0, ("failing",): 1}, id="litestream-fails"),
+    pytest.param({"litestream": None}, "edge_litestream_state", {}, id="litestream-unknown"),
+    pytest.param({"destinations": (Destination(name="cloud", state="behind", rpo_s=9.0, rpo_limit_s=300.0),)},
+                 "edge_replica_rpo_limit_seconds", {("cloud",): 300}, id="the-limit-stands-beside-the-rpo"),
+    pytest.param({"destinations": (Destination(name="cloud", state="current", drill_at=1.7e9, drill_ok_at=1.6e9),
+                                   Destination(name="nas", state="current"))},
+                 "edge_drill_last_timestamp_seconds", {("cloud",): 1.7e9}, id="a-drill-that-failed-was-one"),
     pytest.param({"wal_bytes": {"/data/his.db": 4152}}, "edge_wal_bytes", {("/data/his.db",): 4152}, id="wal"),
     pytest.param({"certificate_not_after": {"his-cert": 2e9}}, "edge_certificate_not_after_timestamp_seconds",
                  {("his-cert",): 2e9}, id="certificate"),

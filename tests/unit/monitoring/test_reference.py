@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 import monitoring
-from monitoring.families import FAMILIES, Family, Kind
+from monitoring.families import FAMILIES
+from monitoring.family import Family, Kind
 
 # What the node has promised so far: taking a line away, or changing one, breaks somebody's dashboard (CHANGELOG.md).
 PROMISED = """
 edge_mode gauge mode
 edge_mode_transitions_total counter from to reason
+edge_line_info info line carrier
+edge_line_order gauge line order
 edge_line_verdict gauge line verdict
 edge_line_active gauge line
 edge_line_mtu_ok gauge line
@@ -28,27 +31,36 @@ edge_line_flap_penalty gauge line
 edge_line_switches_total counter from to reason
 edge_line_switch_seconds histogram
 edge_replica_rpo_seconds gauge destination
+edge_replica_rpo_limit_seconds gauge destination
 edge_replica_behind_bytes gauge destination
 edge_replica_confirmed_txid gauge destination
 edge_destination_state gauge destination state
 edge_replica_uploads_total counter destination outcome
+edge_litestream_state gauge state
 edge_litestream_restarts_total counter
 edge_replica_local_bytes gauge
 edge_replica_budget_bytes gauge
+edge_drill_last_timestamp_seconds gauge destination
 edge_drill_last_success_timestamp_seconds gauge destination
 edge_drill_rto_seconds gauge destination
 edge_node_superseded gauge
+edge_problems gauge code
 edge_outbox_messages gauge upstream state
 edge_outbox_oldest_queued_timestamp_seconds gauge upstream
 edge_outbox_attempts_total counter upstream outcome
 edge_work_items gauge kind
 edge_work_item_next_due_timestamp_seconds gauge kind
+edge_remote_write_backlog_samples gauge
+edge_remote_write_oldest_timestamp_seconds gauge
+edge_remote_write_samples_total counter outcome
+edge_remote_write_requests_total counter outcome
 edge_his_request_seconds histogram route method status
 edge_his_commit_seconds histogram
 edge_his_commit_batch_size histogram
 edge_service_status_timestamp_seconds gauge service
 edge_clock_synchronised gauge
 edge_disk_free_bytes gauge path
+edge_disk_size_bytes gauge path
 edge_wal_bytes gauge path
 edge_certificate_not_after_timestamp_seconds gauge name
 edge_build_info info version litestream sqlite

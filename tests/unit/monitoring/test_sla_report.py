@@ -14,7 +14,18 @@ import pytest
 
 from edge_node.i18n import CHINESE, ENGLISH
 from edge_node.journal.words import report_words
-from monitoring.report import COLUMNS, LineMonth, Picture, Promise, Quality, SlaMonth, as_csv, as_document, digest
+from monitoring.report import (
+    COLUMNS,
+    Drill,
+    LineMonth,
+    Picture,
+    Promise,
+    Quality,
+    SlaMonth,
+    as_csv,
+    as_document,
+    digest,
+)
 from monitoring.report_page import MARKS, as_html
 from monitoring.sla import (
     LINE,
@@ -265,6 +276,26 @@ def test_the_files_say_the_same_as_the_page() -> None:
     assert float(table[0]["down_s"]) == 88 * 60
     assert table[2]["reason"] == "silent"
     assert all(set(row) == set(COLUMNS) for row in table)
+
+
+def test_restore_drills_of_the_month_stand_in_it() -> None:
+    drills = (
+        Drill(destination="cloud", at_ms=at(4.1), is_ok=True, outcome="ok", rto_s=41.2),
+        Drill(destination="<nas>", at_ms=at(11.1), is_ok=False, outcome="failed", rto_s=None, why="403 & more"),
+    )
+    month = replace(a_month(TELECOM), drills=drills)
+    told = re.sub(r"\s+", " ", shown(page(month)))
+    assert "Restore drills" in told
+    assert "cloud ✓ succeeded 41 s" in told
+    assert "<nas> ✕ failed – 403 & more" in told
+    assert "Restore drills" not in shown(page(a_month(TELECOM)))
+    assert [one["rto_s"] for one in as_document(month)["drills"]] == [41.2, None]
+    rows = [row for row in csv.DictReader(io.StringIO(as_csv(month))) if row["kind"] == "drill"]
+    assert [(row["name"], row["verdict"], row["rto_s"]) for row in rows] == [
+        ("cloud", "ok", "41.2"),
+        ("<nas>", "failed", ""),
+    ]
+    assert digest(month) != digest(a_month(TELECOM)), "how long coming back takes is signed"
 
 
 def test_the_digest_ties_page_and_file_together() -> None:
