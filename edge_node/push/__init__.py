@@ -1,0 +1,1 @@
+"""The node's own samples, kept through an outage and pushed to a central Prometheus afterwards."""
