@@ -20,20 +20,23 @@ from edge_node.base.errors import Problem, ReplicaError
 from edge_node.base.files import atomic_write
 from edge_node.base.logs import event
 from edge_node.cli.init import STATE_FOLDERS
+from edge_node.cli.ownership import hand_over
 from edge_node.config.load import parse
 from edge_node.config.schema import Config
 from edge_node.his import audit
 from edge_node.his.language import local
 from edge_node.his.numbering import skip_queue_numbers
 from edge_node.replication import promotion as promotions
-from edge_node.replication.claims import heeds_conditions
+from edge_node.replication.claims import heeds_conditions, highest_epoch, read_claim
 from edge_node.replication.destination import Destination
-from edge_node.replication.epoch import Claim, make_epoch, parse_folder
-from edge_node.replication.kit import NEEDED, NODE_IDENTITY, Kit, kit_number, read_kit
+from edge_node.replication.epoch import Claim, make_epoch
+from edge_node.replication.kit import AUTHORITY, NEEDED, NODE_IDENTITY, Kit, kit_number, read_kit
+from edge_node.replication.progress import Told, nobody
 from edge_node.replication.promotion import Promotion, promotion_path, read_promotion, write_promotion
 from edge_node.replication.restore import Restored, restore
-from edge_node.replication.sealing import Identity
+from edge_node.replication.sealing import Identity, Sealer
 from edge_node.replication.source import find_source
+from edge_node.services.destinations import configured
 from edge_node.status.superseded import superseded_path
 from edge_node.store.connection import connect, transaction
 from edge_node.store.copies import sync
@@ -41,8 +44,8 @@ from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.failures import store_errors
 from edge_node.store.migrate import create_database, pending
 
-# For tests: called with the name of each step that is done.
-Told = Callable[[str], None]
+# Called with the name of each step that is done.
+Done = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +64,19 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What was looked at before anything is changed. `conditional` is None where it was not tried."""
+    """What was looked at before anything is changed. `conditional` is None where it was not tried.
+
+    `newer_elsewhere` is an epoch of another destination that this one does not know of; `unasked` are those that said
+    nothing.
+    """
 
     kit: Kit
     config: Config
     promotion: Promotion
     is_begun: bool
     conditional: bool | None
+    newer_elsewhere: int | None = None
+    unasked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +119,35 @@ async def look(wish: Wish, *, tries_conditions: bool) -> Found:
             problems=problems,
         )
     at = utc_text(SystemClock().wall_ms())
-    promotion = begun or await promotions.begin(wish.origin, kit.node, reason=wish.reason, at=at)
+    highest, unasked = (0, ()) if begun else await _highest_elsewhere(wish, config)
+    is_newer = highest > await highest_epoch(wish.origin, kit.node)
+    promotion = begun or await promotions.begin(wish.origin, kit.node, reason=wish.reason, at=at, above=highest)
     conditional = await heeds_conditions(wish.origin, kit.node) if tries_conditions else None
-    return Found(kit=kit, config=config, promotion=promotion, is_begun=begun is not None, conditional=conditional)
+    return Found(kit=kit, config=config, promotion=promotion, is_begun=begun is not None, conditional=conditional,
+                 newer_elsewhere=highest if is_newer else None, unasked=unasked)  # fmt: skip
+
+
+async def _highest_elsewhere(wish: Wish, config: Config) -> tuple[int, tuple[str, ...]]:
+    """The highest epoch that the clinic's other destinations know of; and which of them cannot be asked from here.
+
+    Most often for want of a key: those belong to a machine. Two that are promoted through different destinations at
+    once find each other later (`replication/contest.py`); who asks first avoids that.
+    """
+    highest, unasked = 0, []
+    for wanted in config.replica.destination:
+        if wanted.url == wish.origin.url:
+            continue
+        try:
+            other = configured(wanted, Sealer(()), state_dir=config.node.state_dir)
+            try:
+                await other.open_to_read()
+                highest = max(highest, await highest_epoch(other, config.node.id))
+            finally:
+                await other.close()
+        except (ReplicaError, OSError) as error:
+            event("destination_not_asked", destination=wanted.name, why=error)
+            unasked.append(wanted.name)
+    return highest, tuple(unasked)
 
 
 async def _only_node(origin: Destination) -> str:
@@ -147,7 +182,8 @@ def _problems(wish: Wish, kit: Kit, config: Config, *, is_begun: bool) -> list[P
         taken = [db_path(state_dir, name) for name in DATABASES]
         taken += [state_dir / "litestream", wish.config_path]
         for path in taken:
-            if path.exists():
+            # An installation has made its folders already: empty ones are nobody's.
+            if any(path.iterdir()) if path.is_dir() else path.exists():
                 wrong(path, "exists: a node lives here, or lived here; move it away")
         if any(config.replica.local.glob("e*/*/ltx/*/*.ltx")):
             wrong(config.replica.local, "holds a local replica: move it away, or restore from it (edge-node db ensure)")
@@ -161,8 +197,13 @@ def _nearest(path: Path) -> Path:
     return path if path.exists() else _nearest(path.parent)
 
 
-async def promote(wish: Wish, found: Found, *, tell: Told = lambda _step: None) -> Promoted:
-    """Do it, or go on where a run that was killed has stopped; the end is the same. Raises EdgeError."""
+async def promote(
+    wish: Wish, found: Found, *, tell: Done = lambda _step: None, progress: Told = nobody
+) -> Promoted:  # fmt: skip
+    """Do it, or go on where a run that was killed has stopped; the end is the same. Raises EdgeError.
+
+    `progress` is told how far each restore is.
+    """
     kit, config, promotion = found.kit, found.config, found.promotion
     state_dir = config.node.state_dir
     _make_folders(wish, config)
@@ -171,7 +212,7 @@ async def promote(wish: Wish, found: Found, *, tell: Told = lambda _step: None) 
     made = await promotions.own_claim(wish.origin, promotion)
     restored: dict[str, Restored | None] = {}
     for name in DATABASES:
-        promotion, restored[name] = await _restore(wish, config, promotion, name, made)
+        promotion, restored[name] = await _restore(wish, config, promotion, name, made, progress)
         tell(f"restored-{name}")
     _finish_his(_beside(state_dir, promotion, "his"), promotion, kit, wish.by)
     tell("finished-his")
@@ -184,8 +225,9 @@ async def promote(wish: Wish, found: Found, *, tell: Told = lambda _step: None) 
     if not wish.config_path.exists():
         atomic_write(wish.config_path, _configuration(kit, state_dir).encode())
     tell("configuration")
-    make_epoch(state_dir, config.replica.local, promotion.epoch, new=promotion.as_epoch())
-    _hand_over(state_dir, config.replica.local, wish.config_path)
+    claimed = replace(promotion.as_epoch(), claimed_at=made.claimed_at)
+    make_epoch(state_dir, config.replica.local, promotion.epoch, new=claimed)
+    hand_over(state_dir, config.replica.local, wish.config_path)
     tell("epoch")
     # The clinical one last: its presence says that the rest is there.
     for name in sorted(DATABASES, key=lambda name: name == "his"):
@@ -219,7 +261,7 @@ def _beside(state_dir: Path, promotion: Promotion, name: str) -> Path:
 
 
 async def _restore(
-    wish: Wish, config: Config, promotion: Promotion, name: str, made: Claim | None
+    wish: Wish, config: Config, promotion: Promotion, name: str, made: Claim | None, progress: Told
 ) -> tuple[Promotion, Restored | None]:
     """A verified database beside its place; after the claim exactly the state that the claim names."""
     state_dir = config.node.state_dir
@@ -232,7 +274,8 @@ async def _restore(
         source = await find_source(wish.origin, database=name, node_id=promotion.node, identity=wish.identity)
         if name == "his" and made is not None and made.from_epoch is not None:
             source = replace(source, prefix=f"{promotion.node}/e{made.from_epoch:04d}/{name}")
-        done = await restore(source, beside, txid=made.from_txid if made and name == "his" else None)
+        txid = made.from_txid if made and name == "his" else None
+        done = await restore(source, beside, txid=txid, tell=progress)
     except ReplicaError as error:
         if name == "his" or error.code != "restore-failed":
             raise
@@ -249,8 +292,9 @@ async def _restore(
             hint="is the destination damaged since? Move this state folder away and promote again: to the next epoch",
         )
     pending(beside, DATABASES[name])  # A database newer than this program is refused before anything is claimed.
-    epoch = parse_folder(source.prefix.split("/")[1]) or 0
-    promotion = replace(promotion, restored={**promotion.restored, name: (epoch, done.txid)})
+    promotion = replace(promotion, restored={**promotion.restored, name: (source.epoch, done.txid)})
+    if name == "his" and (before := await read_claim(wish.origin, promotion.node, source.epoch)) is not None:
+        promotion = replace(promotion, from_nonce=before.nonce)
     write_promotion(state_dir, promotion)
     return promotion, done
 
@@ -292,7 +336,8 @@ def _data_key(kit: Kit, state_dir: Path) -> bytes | None:
 def _put_credentials(wish: Wish, kit: Kit, config: Config) -> bool:
     """The kit's credentials, the key that was given, and an identity of this machine's own; true if that one is new."""
     folder = config.node.state_dir / "credentials"
-    for name, content in kit.credentials.items():
+    authority = {AUTHORITY[part]: content for part, content in (kit.authority or {}).items() if part in AUTHORITY}
+    for name, content in {**kit.credentials, **authority}.items():
         if not (folder / name).exists():
             atomic_write(folder / name, content.encode(), mode=0o600)
     for destination in config.replica.destination:
@@ -323,16 +368,3 @@ def _put_into_place(beside: Path, place: Path) -> None:
     # What a reader leaves beside it: nothing is in there, the last writer has closed.
     for leftover in (beside, *(beside.with_name(beside.name + suffix) for suffix in ("-wal", "-shm"))):
         leftover.unlink(missing_ok=True)
-
-
-def _hand_over(state_dir: Path, replica_local: Path, config_path: Path) -> None:
-    """What root has made here belongs to the owner of the state folder, who runs the services and reads the file."""
-    owner = state_dir.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        return
-    for folder in (state_dir, replica_local):
-        for path in (folder, *folder.rglob("*")):
-            if path.lstat().st_uid == 0:
-                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-    if not config_path.is_relative_to(state_dir):
-        os.chown(config_path, -1, owner.st_gid)

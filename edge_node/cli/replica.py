@@ -9,19 +9,24 @@ from typing import Any
 import click
 
 from edge_node.base.clock import utc_text
-from edge_node.base.errors import ExitCode, ServiceError
+from edge_node.base.errors import ExitCode, ServiceError, StoreError
 from edge_node.base.files import read_status
 from edge_node.base.units import spoken_duration, spoken_size
 from edge_node.cli.main import Where, where_options
-from edge_node.cli.output import answer, answer_json, table, talk
+from edge_node.cli.node_file import node_history
+from edge_node.cli.output import answer, answer_json, moment, table, talk
 from edge_node.cli.replica_expire import replica_expire
 from edge_node.cli.replica_identity import replica_identity
+from edge_node.cli.replica_pause import replica_pause, replica_resume
 from edge_node.cli.replica_promote import replica_promote
 from edge_node.cli.replica_proof import replica_drill, replica_verify
 from edge_node.cli.replica_restore import replica_restore
 from edge_node.cli.replica_source import Wish, asked, source_options
+from edge_node.config.schema import Config
+from edge_node.journal.drills import PastDrill, last_drills
 from edge_node.replication.restore_points import STEP_S, Stretch, points_of
 
+SHOWN_DRILLS = 6
 LEVELS = {0: "capture", 1: "30 s", 2: "5 min", 3: "1 h", 9: "snapshot"}
 
 
@@ -35,8 +40,9 @@ def replica_group() -> None:
 @where_options
 @click.pass_obj
 def replica_status(where: Where, as_json: bool) -> None:
-    """How far Litestream and each destination are."""
+    """How far Litestream and each destination are, and what the last restore drills showed."""
     config = where.load()
+    drills = _past_drills(config)
     status = read_status(config.node.run_dir, "replica")
     if status is None:
         raise ServiceError(
@@ -47,7 +53,8 @@ def replica_status(where: Where, as_json: bool) -> None:
             exit_code=ExitCode.REPLICA,
         )
     if as_json:
-        answer_json({"written_at": status.written_at, "stopped": status.stopped, **status.state})
+        past = [{**asdict(one), "at": utc_text(one.at_ms), "ok": one.is_ok} for one in drills]
+        answer_json({"written_at": status.written_at, "stopped": status.stopped, **status.state, "drills": past})
         return
     state = status.state
     running = "stopped" if status.stopped else state["litestream"]
@@ -68,6 +75,23 @@ def replica_status(where: Where, as_json: bool) -> None:
     for found in state["destinations"]:
         if found.get("conditional_puts") is False:
             talk(f"{found['name']} cannot refuse a second owner: a promotion from it asks a person")
+    if drills:
+        told = [
+            (moment(utc_text(one.at_ms)), one.destination, one.outcome,
+             "-" if one.rto_s is None else spoken_duration(one.rto_s), one.why)
+            for one in drills
+        ]  # fmt: skip
+        answer("\n" + table(("DRILL", "FROM", "OUTCOME", "RTO", ""), told))
+
+
+def _past_drills(config: Config) -> tuple[PastDrill, ...]:
+    """The last drills as the history has them; none where it cannot be read, which is said."""
+    try:
+        with node_history(config) as conn:
+            return last_drills(conn, limit=SHOWN_DRILLS)
+    except StoreError as error:
+        talk(f"no drills are shown: {error.message}")
+        return ()
 
 
 def _why(reason: dict[str, Any] | None) -> str:
@@ -136,3 +160,5 @@ replica_group.add_command(replica_drill)
 replica_group.add_command(replica_expire)
 replica_group.add_command(replica_identity)
 replica_group.add_command(replica_promote)
+replica_group.add_command(replica_pause)
+replica_group.add_command(replica_resume)

@@ -13,15 +13,15 @@ from edge_node.base.errors import ReplicaError, UsageError
 from edge_node.base.files import read_status
 from edge_node.base.logs import event
 from edge_node.base.units import parse_duration, spoken_duration, spoken_size
-from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.main import Where, run_as_writer, where_options
 from edge_node.cli.output import answer, answer_json, talk
 from edge_node.cli.replica_source import identity_of
 from edge_node.config.schema import Config
 from edge_node.config.schema import Destination as Wanted
-from edge_node.replication.expire import FINE_S, KEEP_S, LEAST_FINE_S, LEAST_KEEP_S, Expiry, expire, find_expiry
+from edge_node.replication.expire import FINE_S, KEEP_S, LEAST_FINE_S, LEAST_KEEP_S, Expiry, expire, find_expiries
 from edge_node.replication.ltx import LtxFile
 from edge_node.replication.sealing import Sealer
-from edge_node.replication.source import NoCopy, find_source
+from edge_node.replication.source import NoCopy, find_sources
 from edge_node.services.destinations import configured
 from edge_node.store.places import NAMES
 
@@ -31,9 +31,11 @@ TOLD_EVERY = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Done:
-    """What went of one database, or would go."""
+    """What went of one database in one epoch, or would go."""
 
     database: str
+    epoch: int
+    is_newest: bool
     expiry: Expiry
     deleted: int
 
@@ -41,8 +43,11 @@ class _Done:
         goes = self.expiry.goes
         size = spoken_size(sum(file.size_bytes for file in goes))
         verb = f"{len(goes)} objects would go" if dry_run else f"{self.deleted} objects deleted"
+        name = self.database if self.is_newest else f"{self.database}, epoch {self.epoch}"
+        if self.expiry.is_whole:
+            return f"{name}: {verb}, {size}: all of it; a newer epoch restores every state that is kept"
         begin = f"; states restore from TXID {self.expiry.oldest.max_txid} on" if self.expiry.oldest else ""
-        return f"{self.database}: {verb}, {size}{begin}"
+        return f"{name}: {verb}, {size}{begin}"
 
 
 @click.command("expire")
@@ -75,7 +80,7 @@ def replica_expire(
     keep_s = _duration("--keep", keep, KEEP_S, LEAST_KEEP_S, "the local replica keeps 7 days and would ship them again")
     fine_s = min(keep_s, _duration("--fine", fine, FINE_S, LEAST_FINE_S, "the local replica keeps captures for a day"))
     config = where.load()
-    run_as_owner(config)
+    run_as_writer(config)
     wanted = next((found for found in config.replica.destination if found.name == name), None)
     if wanted is None:
         known = ", ".join(found.name for found in config.replica.destination) or "none"
@@ -91,6 +96,8 @@ def replica_expire(
             [
                 {
                     "database": one.database,
+                    "epoch": one.epoch,
+                    "whole": one.expiry.is_whole,
                     "objects": [f"{file.level:04x}/{file.name}" for file in one.expiry.goes],
                     "size_bytes": sum(file.size_bytes for file in one.expiry.goes),
                     "deleted": one.deleted,
@@ -142,17 +149,24 @@ async def _expired(
     config: Config, wanted: Wanted, identity: Path | None, *, keep_s: float, fine_s: float, dry_run: bool
 ) -> list[_Done]:
     done = []
-    keys_ = identity_of(config, identity, sealed=not config.replica.plain)
+    keys = identity_of(config, identity, sealed=not config.replica.plain)
     for database in NAMES:
         destination = configured(wanted, Sealer(()), state_dir=config.node.state_dir)
         try:
-            source = await find_source(destination, database=database, node_id=config.node.id, identity=keys_)
+            sources = await find_sources(destination, database=database, node_id=config.node.id, identity=keys)
             now_ms = SystemClock().wall_ms()
-            expiry, keys = await find_expiry(source, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
-            count = 0
-            if not dry_run:
-                count = await expire(source, destination, expiry, keys, tell=_tell)
-            done.append(_Done(database=database, expiry=expiry, deleted=count))
+            found = await find_expiries(sources, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
+            for one in reversed(found):
+                is_newest = one is found[-1]
+                if not is_newest and not one.expiry.goes:
+                    continue
+                count = 0 if dry_run else await expire(one, destination, tell=_tell)
+                done.append(
+                    _Done(
+                        database=database, epoch=one.source.epoch, is_newest=is_newest, expiry=one.expiry,
+                        deleted=count,
+                    )
+                )  # fmt: skip
         except NoCopy:
             continue
         finally:

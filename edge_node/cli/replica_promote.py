@@ -12,6 +12,8 @@ from edge_node.base.errors import ReplicaError, UsageError
 from edge_node.cli.main import Where, caller, where_options
 from edge_node.cli.output import answer, talk
 from edge_node.cli.promotion import Found, Promoted, Wish, look, promote
+from edge_node.cli.replica_restore import shown_progress, wipe_progress
+from edge_node.config.schema import Config
 from edge_node.replication.destination import Destination
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Sealer, read_identity
@@ -84,11 +86,18 @@ def replica_promote(
                 return
             if not found.conditional and not found.is_begun:
                 _ask(found, wish, is_old_machine_off=old_machine_is_off)
-            _next_steps(await promote(wish, found, tell=lambda step: talk(f"  {step.replace('-', ' ')}")), wish, where)
+            with shown_progress() as progress:
+                done = await promote(wish, found, tell=_tell_step, progress=progress)
+            _next_steps(done, wish, where)
         finally:
             await wish.origin.close()
 
     asyncio.run(work())
+
+
+def _tell_step(step: str) -> None:
+    wipe_progress()
+    talk(f"  {step.replace('-', ' ')}")
 
 
 def _tell(found: Found, wish: Wish) -> None:
@@ -98,6 +107,13 @@ def _tell(found: Found, wish: Wish) -> None:
         "going on with the promotion begun at " + promotion.begun_at if found.is_begun else "this machine becomes"
     )
     answer(f"{going_on}: epoch {promotion.epoch}, in {found.config.node.state_dir}, from {wish.origin.url}")
+    if found.newer_elsewhere is not None:
+        answer(f"another destination knows epoch {found.newer_elsewhere}: {wish.origin.url} may lack what that one has")
+    if found.unasked:
+        answer(
+            f"not asked who owns the clinic: {', '.join(found.unasked)}. If a machine is promoted through one of these "
+            "meanwhile, both work until one reaches the other's; then the one with less takes no writes any more"
+        )
 
 
 def _ask(found: Found, wish: Wish, *, is_old_machine_off: bool) -> None:
@@ -118,6 +134,18 @@ def _ask(found: Found, wish: Wish, *, is_old_machine_off: bool) -> None:
         raise ReplicaError("confirmation-missing", "that is not its id; nothing was changed", context=None, hint=None)
 
 
+def _keys(config: Config) -> list[tuple[str, str]]:
+    """The keys that belong to a machine and stand in no kit, each once, with what to do about the one before."""
+    new = "a new one, and withdraw the old"
+    stores, upstreams = config.replica.destination, config.upstream
+    found = dict.fromkeys([*(one.credential for one in stores), *(one.credential for one in upstreams)], new)
+    if config.monitor.remote_write is not None:
+        found[config.monitor.remote_write.credential] = new
+    for target in (target for line in config.line for target in line.target):
+        found.setdefault(target.credential, "the one that its reflector has")
+    return sorted((name, whose) for name, whose in found.items() if name is not None)
+
+
 def _next_steps(done: Promoted, wish: Wish, where: Where) -> None:
     config, kit, claim = done.config, done.kit, done.claim
     folder = config.node.state_dir / "credentials"
@@ -128,11 +156,9 @@ def _next_steps(done: Promoted, wish: Wish, where: Where) -> None:
         f"from TXID {claim.from_txid} of epoch {claim.from_epoch} on"
     )
     steps = [f"{name}.db was not there and was made anew: its history is lost" for name in done.made_anew]
-    wanted = {one.credential for one in config.replica.destination} | {one.credential for one in config.upstream}
-    missing = sorted(name for name in wanted - {None} if name and not (folder / name).exists())
-    steps += [
-        f"put the key {name} into {folder / name}, mode 0600: a new one, and withdraw the old" for name in missing
-    ]
+    for name, whose in _keys(config):
+        if not (folder / name).exists():
+            steps.append(f"put the key {name} into {folder / name}, mode 0600: {whose}")
     lacking = [name for name in kit.lacks if not (folder / name).exists()]
     steps += [f"put {name} into {folder / name}, mode 0600: the kit lacked it" for name in lacking]
     if all(wish.origin.url != one.url for one in config.replica.destination):

@@ -87,8 +87,13 @@ def shown_progress() -> Iterator[Told]:
     try:
         yield tell
     finally:
-        if is_terminal:
-            click.echo(f"\r{'':<60}\r", nl=False, err=True)
+        wipe_progress()
+
+
+def wipe_progress() -> None:
+    """Before a sentence is written where a line of progress may stand."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{'':<60}\r", nl=False, err=True)
 
 
 async def _planned(source: Source, *, at_ms: int | None, txid: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ LOCAL = "local"
 
 
 def source_options(command: Any) -> Any:
-    """--from, --database, --identity, --node, and how a bucket is reached: passed on as one `Wish`."""
+    """--from, --database, --epoch, --identity, --node, and how a bucket is reached: passed on as one `Wish`."""
 
     @functools.wraps(command)
-    def wished(origin: str, database: str, **others: Any) -> Any:
+    def wished(origin: str, database: str, epoch: int | None, **others: Any) -> Any:
         reach = {name: others.pop(name) for name in ("identity", "node_id", "endpoint", "region", "credential")}
-        return command(wish=_wish(origin, database, **reach), **others)
+        return command(wish=replace(_wish(origin, database, **reach), epoch=epoch), **others)
 
     for option in (
+        click.option("--epoch", type=click.IntRange(min=1), help="That of an earlier machine. Default: the newest."),
         click.option("--from", "origin", default=LOCAL, show_default=True, help="local, a destination, or a URL."),
         click.option("--database", type=click.Choice(NAMES), default="his", show_default=True),
         *_reach_options(),
@@ -101,13 +102,14 @@ Wishes = Callable[[Config | None, Sequence[str]], "list[Wish]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Which copy is spoken of. `bucket` says how an s3:// URL is reached."""
+    """Which copy is spoken of. `bucket` says how an s3:// URL is reached; `epoch` is None for the newest."""
 
     origin: str
     database: str
     identity: Path | None
     node_id: str | None
     bucket: S3Access
+    epoch: int | None = None
 
 
 @contextlib.asynccontextmanager
@@ -128,12 +130,13 @@ async def source_of(where: Where, wish: Wish) -> Source:
             Destination(origin, origin, Sealer(()), s3=wish.bucket),
             database=database,
             node_id=wish.node_id,
+            epoch=wish.epoch,
             identity=identity_of(config, wish.identity, sealed=True),
         )
     config = where.load()
     run_as_owner(config)
     if origin == LOCAL:
-        return local_source(config, database)
+        return local_source(config, database, wish.epoch)
     known = {found.name: found for found in config.replica.destination}
     if origin not in known:
         raise UsageError(
@@ -146,14 +149,15 @@ async def source_of(where: Where, wish: Wish) -> Source:
         configured(known[origin], Sealer(()), state_dir=config.node.state_dir),
         database=database,
         node_id=wish.node_id or config.node.id,
+        epoch=wish.epoch,
         identity=identity_of(config, wish.identity, sealed=not config.replica.plain),
     )
 
 
-def local_source(config: Config, database: str) -> LocalSource:
-    """The local replica of the newest epoch that has captured anything."""
-    newest = current_epoch(config.node.state_dir)
-    replicas = [replica_path(config.replica.local, number, database) for number in range(newest, 0, -1)]
+def local_source(config: Config, database: str, epoch: int | None = None) -> LocalSource:
+    """The local replica of an epoch, by default of the newest that has captured anything."""
+    numbers = range(current_epoch(config.node.state_dir), 0, -1) if epoch is None else (epoch,)
+    replicas = [replica_path(config.replica.local, number, database) for number in numbers]
     return LocalSource(next((replica for replica in replicas if scan(replica)), replicas[0]))
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from edge_node.journal import queries
+from edge_node.journal.drills import drills_between
 from edge_node.journal.spread import quantile
 from edge_node.store.connection import Connection
-from monitoring.report import Announced, LineMonth, Picture, Promise, Quality, SlaMonth
+from monitoring.report import Announced, Drill, LineMonth, Picture, Promise, Quality, SlaMonth
 from monitoring.sla import LINE, SERVICE, UNKNOWN, Piece, Window, account, incidents, timeline
 from monitoring.smoke import DAY_MS, Smoke, Span, joined, step_length_ms
 from monitoring.steps import merged
@@ -38,6 +39,11 @@ def month_window(month: str, *, local: Callable[[int], datetime]) -> Window:
         raise ValueError(f"{month!r} is no month")
     after = (first + timedelta(days=32)).replace(day=1)
     return Window(start_ms=_local_midnight_ms(first, local), end_ms=_local_midnight_ms(after, local))
+
+
+def month_before(now_ms: int, *, local: Callable[[int], datetime]) -> str:
+    """The month before the one of this moment, such as 2026-10, in the zone of `local`."""
+    return f"{local(now_ms).replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _local_midnight_ms(day: datetime, local: Callable[[int], datetime]) -> int:
@@ -82,7 +88,12 @@ def sla_month(
         service_incidents=incidents(pieces, window, states=("offline",)),
         switches=queries.switches(conn, window),
         picture=_longest_day(conn, lines, reported, window, now_ms=now_ms, local=local),
-    )
+        drills=tuple(
+            Drill(destination=one.destination, at_ms=one.at_ms, is_ok=one.is_ok, outcome=one.outcome, rto_s=one.rto_s,
+                  why=one.why)
+            for one in drills_between(conn, window.start_ms, window.end_ms)
+        ),
+    )  # fmt: skip
 
 
 def line_pieces(conn: Connection, line: str, window: Window, *, now_ms: int) -> tuple[Piece, ...]:

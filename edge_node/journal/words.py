@@ -15,6 +15,12 @@ from monitoring.sla import Bar, Exclusion
 _TAGS = {ENGLISH: "en"}
 
 Local = Callable[[int], datetime]
+# How a restore drill ended, by its code.
+DRILL_OUTCOMES: Mapping[str, Text] = {
+    "ok": text("succeeded"),
+    "skipped": text("skipped"),
+    "failed": text("failed"),
+}
 
 
 def machine_time(at_ms: int) -> datetime:
@@ -183,6 +189,10 @@ def report_words(language: str, *, local: Local = machine_time) -> ReportWords:
         reason=say(text("Reason")),
         goes_on=say(text("goes on")),
         before=say(text("before")),
+        drills=say(text("Restore drills")),
+        drill_from=say(text("From")),
+        drill_outcomes={code: say(words) for code, words in DRILL_OUTCOMES.items()},
+        rto=say(text("Took (RTO)")),
         signs=(say(text("For the clinic:")), say(text("For the carrier:")), say(text("Date:"))),
         foot=say(text("%(node)s · edge-node %(version)s · SHA-256 of the JSON file: %(digest)s")),
         chart=chart_words(language, local=local),

@@ -1,8 +1,7 @@
 """Did the wall clock jump? Boot time goes on evenly beside it: what the two differ by changes only when it is set.
 
 A clock that jumps makes times of restore points wrong, and whatever is judged by age. So a jump is told, and while it
-stands nothing is deleted at destinations. (Litestream's own retention cannot be told: it judges the local replica by
-the clock; what it removes early there lies at the destinations, where nothing does.)
+stands nothing is deleted at destinations. (What the local replica keeps does not go by the clock: `ages`.)
 """
 
 from __future__ import annotations

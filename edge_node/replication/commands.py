@@ -36,7 +36,8 @@ class CaptureSettings:
     sync_every_s: float = 1.0
     # What is compacted travels after an outage: hours of captures become a handful of files.
     level_every_s: Sequence[float] = (30.0, 300.0, 3600.0)
-    # One snapshot a day, eight of them: about seven times the database on disk.
+    # One snapshot a day, eight of them: about seven times the database on disk. What is kept counts in hours that the
+    # machine has run (`ages`), and is removed by us.
     snapshot_every_s: float = 24 * 3600.0
     keep_snapshots_s: float = 168 * 3600.0
     # The longest outage after which every single second is still shipped as it was captured.
@@ -57,6 +58,7 @@ KNOWN_KEYS: Mapping[str, Any] = {
     "shutdown-sync-timeout": str,
     "snapshot": {"interval": str, "retention": str},
     "levels": [{"interval": str}],
+    "retention": {"enabled": bool},
     "l0-retention": str,
     "l0-retention-check-interval": str,
     "verify-compaction": bool,
@@ -88,6 +90,9 @@ def litestream_yaml(databases: Sequence[ReplicatedDb], *, socket: str, settings:
             "retention": go_duration(settings.keep_snapshots_s),
         },
         "levels": [{"interval": go_duration(every_s)} for every_s in settings.level_every_s],
+        # Its retention goes by the wall clock: set ahead by days, it deletes days of restore points (measured). So it
+        # deletes nothing from the replica, and only clears its own folder of captures that were copied there.
+        "retention": {"enabled": False},
         "l0-retention": go_duration(settings.keep_captures_s),
         "l0-retention-check-interval": go_duration(settings.captures_check_every_s),
         "verify-compaction": True,

@@ -12,6 +12,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ import obstore.exceptions
 
 from edge_node.replication.bandwidth import Lane
 from edge_node.replication.file_store import FileStore
-from edge_node.replication.lanes import Bandwidth, InFlight
+from edge_node.replication.lanes import Bandwidth, InFlight, Precedence
 from edge_node.replication.ltx import HEADER_BYTES, LtxFile, LtxHeader, parse_name, read_header
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.s3_store import S3Store
@@ -86,6 +87,7 @@ class Destination:
         self._store = _store(name, url, s3 or S3Access())
         self._bandwidth = Bandwidth(None if bandwidth_bits is None else bandwidth_bits / 8)
         self._history = InFlight(objects=HISTORY_IN_FLIGHT, size_bytes=HISTORY_IN_FLIGHT_BYTES)
+        self._precedence = Precedence(much_bytes=HISTORY_IN_FLIGHT_BYTES)
 
     @property
     def is_beyond_the_lines(self) -> bool:
@@ -132,12 +134,28 @@ class Destination:
         """
         return await self._do(self._store.put(key, body, time_ms=time_ms), timeout_s=_deadline_s(len(body)))
 
-    async def send(self, key: str, path: Path, lane: Lane = Lane.FRONTIER, *, replace: bool = False) -> Sent:
+    def ahead_of_history(self, size_bytes: int) -> AbstractContextManager[None]:
+        """Meanwhile, that so much is to extend the frontier: history and snapshots are not begun if it is much."""
+        return self._precedence.ahead(size_bytes)
+
+    async def send(
+        self,
+        key: str,
+        path: Path,
+        lane: Lane = Lane.FRONTIER,
+        *,
+        replace: bool = False,
+        handed: Callable[[int], None] = lambda _bytes: None,
+    ) -> Sent:
         """Seal a local LTX file and put it where there is none; in place of what is there, if that is known to be bad.
+
+        `handed` is told each time how much more of a large file the client has taken, in a thread of its own.
 
         Raises FileNotFoundError when the local file has gone, ValueError when it is not what its name says,
         DestinationFailed.
         """
+        if lane is not Lane.FRONTIER:
+            await self._precedence.wait()
         header = read_header(path)
         size_bytes = path.stat().st_size
         if parse_name(path.name) != (header.min_txid, header.max_txid):
@@ -146,15 +164,25 @@ class Destination:
         loop = asyncio.get_running_loop()
         async with turn:
             began = loop.time()
-            digest, created = await self._send(key, path, size_bytes, header.timestamp_ms, lane, replace=replace)
+            digest, created = await self._send(
+                key, path, size_bytes, header.timestamp_ms, lane, replace=replace, handed=handed
+            )
             took_s = loop.time() - began
         return Sent(header=header, sha256=digest, size_bytes=size_bytes, created=created, took_s=took_s)
 
     async def _send(
-        self, key: str, path: Path, size_bytes: int, time_ms: int, lane: Lane, *, replace: bool
+        self,
+        key: str,
+        path: Path,
+        size_bytes: int,
+        time_ms: int,
+        lane: Lane,
+        *,
+        replace: bool,
+        handed: Callable[[int], None],
     ) -> tuple[str, bool]:
         if size_bytes > SMALL_BYTES:
-            return await self._send_large(key, path, size_bytes, time_ms, lane, replace=replace)
+            return await self._send_large(key, path, size_bytes, time_ms, lane, replace=replace, handed=handed)
         content = path.read_bytes()
         sealed = self.sealer.seal(content)
         await self._bandwidth.take(len(sealed), lane)
@@ -162,7 +190,15 @@ class Destination:
         return hashlib.sha256(content).hexdigest(), await self._do(putting, timeout_s=_deadline_s(len(sealed)))
 
     async def _send_large(
-        self, key: str, path: Path, size_bytes: int, time_ms: int, lane: Lane, *, replace: bool
+        self,
+        key: str,
+        path: Path,
+        size_bytes: int,
+        time_ms: int,
+        lane: Lane,
+        *,
+        replace: bool,
+        handed: Callable[[int], None],
     ) -> tuple[str, bool]:
         loop = asyncio.get_running_loop()
         deadline = asyncio.timeout(_deadline_s(size_bytes) + GRACE_S)
@@ -187,6 +223,7 @@ class Destination:
                         turn.cancel()  # It ended in this very moment, and cancelled the turn before.
                     turn.result()
                 write(chunk)
+                handed(len(chunk))
 
             with file:
                 return self.sealer.stream(file, write_in_turn)

@@ -12,9 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_node.base.clock import utc_text
+from edge_node.base.clock import parse_utc, utc_text
 from edge_node.base.files import atomic_write, file_lock
 from edge_node.replication.drill import Drilled
+from edge_node.replication.proof_due import Proof
+from edge_node.replication.restore_points import points_as_json
 from edge_node.replication.verify import Verified
 
 SCHEMA = 1
@@ -60,6 +62,7 @@ def verified_as_json(found: Verified, *, at_ms: int) -> dict[str, Any]:
         "txid": found.txid,
         "files": found.files,
         "looked_into": found.looked_into,
+        "points": points_as_json(found.points),
         "findings": [
             {
                 "fault": finding.fault,
@@ -97,11 +100,33 @@ def _keep(path: Path, destination: str, news: Mapping[str, Any], order: str | No
         atomic_write(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n", mode=0o600)
 
 
+def last_at_ms(record: Mapping[str, Any], destination: str, proof: Proof) -> int | None:
+    """When a destination was last drilled, or its clinical database looked at, whatever that showed; None for never."""
+    entry = record["destinations"].get(destination, {}).get("drill" if proof is Proof.DRILL else "verify_his")
+    try:
+        return parse_utc(entry["at"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
 def shown(record: Mapping[str, Any], destination: str) -> dict[str, Any]:
-    """What a destination's entry in the status says of its last drill, and of the last one that was good."""
+    """What a destination's entry in the status says of its last drill, the last good one, and the last look."""
     entry = record["destinations"].get(destination, {})
-    last = entry.get("drill")
-    drill = None
+    last, look = entry.get("drill"), entry.get("verify_his")
+    drill = verified = None
     if isinstance(last, dict):
         drill = {key: last.get(key) for key in ("at", "ok", "rto_s", "outcome")}
-    return {"last_drill": drill, "last_drill_ok": entry.get("last_ok")}
+    if isinstance(look, dict):
+        wrong = [finding for finding in look.get("findings", ()) if not finding.get("mended")]
+        verified = {"at": look.get("at"), "ok": look.get("ok"), "findings": len(wrong)}
+    return {"last_drill": drill, "last_drill_ok": entry.get("last_ok"), "last_verify": verified}
+
+
+def points_seen(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The restore points of each destination as the last look found them, with the time of that look."""
+    looks = {name: entry.get("verify_his") for name, entry in record["destinations"].items()}
+    return {
+        name: {"at": look.get("at"), "stretches": look["points"]}
+        for name, look in looks.items()
+        if isinstance(look, dict) and isinstance(look.get("points"), list)
+    }

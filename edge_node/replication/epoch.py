@@ -30,12 +30,16 @@ class Epoch:
     """One epoch as this machine holds it. `nonce` tells its claim from another machine's.
 
     `from_txid` of `from_epoch` is the change of `his` that it goes on from; None where it began with nothing before it.
+    `from_nonce` says whose epoch that was: two machines may have had the same number. `claimed_at` is when it was
+    claimed first; each of its claims says so.
     """
 
     number: int
     nonce: str
     from_epoch: int | None = None
     from_txid: int | None = None
+    from_nonce: str | None = None
+    claimed_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class Claim:
     """Who writes an epoch, since when, and from which TXID of `his` (in `from_epoch`); the content of its object.
 
     `proof` shows that whoever made it has the clinic's data key: a store, which can put any object, cannot make a
-    machine believe that it was replaced.
+    machine believe that it was replaced. `from_nonce` is that of the claim to `from_epoch`, None where it is not known.
     """
 
     schema: int
@@ -55,6 +59,7 @@ class Claim:
     nonce: str
     from_epoch: int | None = None
     reason: str = ""
+    from_nonce: str | None = None
     proof: str = ""
 
     def to_json(self) -> bytes:
@@ -107,7 +112,7 @@ def make_epoch(state_dir: Path, replica_local: Path, number: int, *, new: Epoch 
     (replica_local / folder_name(number)).mkdir(mode=0o700, exist_ok=True)
     if not record.exists():
         made = new or Epoch(number=number, nonce=new_nonce())
-        document = {"epoch": number, "nonce": made.nonce, "from_epoch": made.from_epoch, "from_txid": made.from_txid}
+        document = {"epoch": number, **{key: value for key, value in asdict(made).items() if key != "number"}}
         atomic_write(record, json.dumps(document).encode(), mode=0o600)
     try:
         document = json.loads(record.read_bytes())
@@ -116,6 +121,8 @@ def make_epoch(state_dir: Path, replica_local: Path, number: int, *, new: Epoch 
             nonce=str(document["nonce"]),
             from_epoch=_maybe_int(document.get("from_epoch")),
             from_txid=_maybe_int(document.get("from_txid")),
+            from_nonce=_maybe_text(document.get("from_nonce")),
+            claimed_at=_maybe_text(document.get("claimed_at")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ReplicaError(
@@ -133,6 +140,10 @@ def new_nonce() -> str:
 
 def _maybe_int(raw: object) -> int | None:
     return None if raw is None else int(str(raw))
+
+
+def _maybe_text(raw: object) -> str | None:
+    return None if raw is None else str(raw)
 
 
 def claims_prefix(node_id: str) -> str:
@@ -162,11 +173,12 @@ def make_claim(
         node=node_id,
         epoch=epoch.number,
         machine=socket.gethostname(),
-        claimed_at=utc_text(now_ms),
+        claimed_at=epoch.claimed_at or utc_text(now_ms),
         from_txid=from_txid if epoch.from_txid is None else epoch.from_txid,
         nonce=epoch.nonce,
         from_epoch=epoch.from_epoch,
         reason=reason,
+        from_nonce=epoch.from_nonce,
     )
     return claim if key is None else replace(claim, proof=_proof(claim, key))
 
@@ -177,7 +189,10 @@ def is_proven(claim: Claim, key: bytes) -> bool:
 
 
 def _proof(claim: Claim, key: bytes) -> str:
-    said = json.dumps(asdict(replace(claim, proof="")), ensure_ascii=False, sort_keys=True).encode()
+    fields = asdict(replace(claim, proof=""))
+    if claim.from_nonce is None:
+        del fields["from_nonce"]  # As the claims were that know of none: their proofs hold.
+    said = json.dumps(fields, ensure_ascii=False, sort_keys=True).encode()
     return hmac.new(key, b"edge-node claim\0" + said, hashlib.sha256).hexdigest()
 
 
@@ -195,6 +210,7 @@ def parse_claim(body: bytes) -> Claim:
             nonce=str(raw["nonce"]),
             from_epoch=_maybe_int(raw.get("from_epoch")),
             reason=str(raw.get("reason", "")),
+            from_nonce=_maybe_text(raw.get("from_nonce")),
             proof=str(raw.get("proof", "")),
         )
     except (KeyError, TypeError, AttributeError) as error:

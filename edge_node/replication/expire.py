@@ -8,11 +8,15 @@ it would delete the last copy.
 Ages are those of snapshots, counted in the order of their TXIDs: one is never taken for older than its predecessor, so
 that a clock that was set back makes nothing old; and "now" is never later than the newest snapshot, so that neither a
 clock ahead nor a silent node does.
+
+An older epoch, of a machine that was replaced, holds the states of its time. Once a newer one restores every instant
+that is to be kept, all of it goes; until then it is thinned like the newest, by the same "now". The newest epoch that
+restores at all is never touched for being old: it is the clinic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_node.base.errors import ReplicaError
@@ -21,7 +25,8 @@ from edge_node.replication.ltx import LtxFile
 from edge_node.replication.shipping_plan import restore_chain
 from edge_node.replication.source import DestinationSource
 
-# The local replica keeps seven days, and what is deleted sooner would be shipped again.
+# The local replica keeps seven days that it has run, and what is deleted sooner would be shipped again: where machines
+# are switched off at night, that is two weeks.
 LEAST_KEEP_S = 8 * 24 * 3600.0
 # Captures are kept locally for a day.
 LEAST_FINE_S = 2 * 24 * 3600.0
@@ -33,10 +38,22 @@ AHEAD_MS = 3600 * 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
-    """`goes`, in the order of deletion, and the snapshot from which on everything can be restored."""
+    """`goes`, in the order of deletion, and the snapshot from which on everything can be restored.
+
+    `is_whole`: nothing stays of an epoch, since a newer one restores all that is to be kept.
+    """
 
     goes: tuple[LtxFile, ...]
     oldest: LtxFile | None
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What a destination holds of one epoch; `snapshots` are those whose time is known."""
+
+    files: tuple[LtxFile, ...]
+    snapshots: Mapping[LtxFile, int]
 
 
 def ages(snapshots: Mapping[LtxFile, int]) -> list[tuple[LtxFile, int]]:
@@ -60,11 +77,43 @@ def plan_expiry(
 
     `snapshots` are those whose time is known; another one is never a beginning, and goes with what lies below one.
     """
-    present = list(files)
     aged = ages(snapshots)
     if not aged:
         return Expiry(goes=(), oldest=None)
+    return _plan(list(files), aged, now_ms=min(now_ms, aged[-1][1]), keep_s=keep_s, fine_s=fine_s)
+
+
+def plan_expiries(
+    histories: Sequence[History], *, now_ms: int, keep_s: float = KEEP_S, fine_s: float | None = FINE_S
+) -> tuple[Expiry, ...]:
+    """The same for all epochs of a database, given and answered the newest last. Pure.
+
+    "Now" is that of the newest epoch which restores; what is newer than it, and does not restore yet, stays as it is.
+    """
+    nothing = Expiry(goes=(), oldest=None)
+    found = [nothing] * len(histories)
+    restoring = [place for place, history in enumerate(histories) if restore_chain(history.files)]
+    living = restoring[-1] if restoring else None
+    if living is None or not (aged := ages(histories[living].snapshots)):
+        return tuple(found)
     now_ms = min(now_ms, aged[-1][1])
+    is_covered = False
+    for place in range(living, -1, -1):
+        history = histories[place]
+        if is_covered:
+            # The newest first: interrupted, it leaves an older state that restores.
+            goes = tuple(sorted(history.files, key=lambda file: (-file.max_txid, file.level)))
+            found[place] = Expiry(goes=goes, oldest=None, is_whole=True)
+        elif aged := ages(history.snapshots):
+            found[place] = _plan(list(history.files), aged, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
+            is_covered = found[place].oldest is not None and place in restoring
+    return tuple(found)
+
+
+def _plan(
+    present: list[LtxFile], aged: Iterable[tuple[LtxFile, int]], *, now_ms: int, keep_s: float, fine_s: float | None
+) -> Expiry:
+    aged = list(aged)
     oldest = _last_before(aged, now_ms - keep_s * 1000)
     below = oldest.max_txid if oldest else 0
     goes = {file for file in present if file.max_txid <= below and file != oldest}
@@ -90,42 +139,59 @@ def _is_covered(file: LtxFile, kept: Iterable[LtxFile]) -> bool:
     )
 
 
-async def find_expiry(
-    source: DestinationSource, *, now_ms: int, keep_s: float, fine_s: float | None
-) -> tuple[Expiry, Mapping[LtxFile, str]]:
-    """What may go at a destination, with the objects. Raises ReplicaError: of the source; clock-doubtful."""
-    listed = await source.list()
-    times = await source.times([file for file in listed if file.is_snapshot])
-    if ahead := [file for file, time_ms in times.items() if time_ms > now_ms + AHEAD_MS]:
-        raise ReplicaError(
-            "clock-doubtful",
-            f"nothing was deleted: {len(ahead)} snapshots of {source.name} are later than this machine's clock",
-            context=f"the newest is {ahead[-1].name}",
-            hint="set the clock of this machine right; if the clinic's was ahead, wait until that time has passed",
-        )
-    expiry = plan_expiry(listed, times, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
-    return expiry, await source.keys(expiry.goes)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What may go of one epoch at a destination, and under which keys.
+
+    `begins` is the snapshot that everything which stays rests on, with the epoch's source that holds it.
+    """
+
+    source: DestinationSource
+    expiry: Expiry
+    keys: Mapping[LtxFile, str]
+    begins: tuple[DestinationSource, LtxFile] | None
 
 
-async def expire(
-    source: DestinationSource,
-    destination: Destination,
-    expiry: Expiry,
-    keys: Mapping[LtxFile, str],
-    *,
-    tell: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Delete, one by one, oldest first; how many went. `destination` has the right to.
+async def find_expiries(
+    sources: Sequence[DestinationSource], *, now_ms: int, keep_s: float, fine_s: float | None
+) -> list[Found]:
+    """What may go at a destination of each epoch, the newest last.
+
+    Raises ReplicaError: of the source; clock-doubtful.
+    """
+    histories = []
+    for source in sources:
+        listed = await source.list()
+        times = await source.times([file for file in listed if file.is_snapshot])
+        if ahead := [file for file, time_ms in times.items() if time_ms > now_ms + AHEAD_MS]:
+            raise ReplicaError(
+                "clock-doubtful",
+                f"nothing was deleted: {len(ahead)} snapshots of {source.name} are later than this machine's clock",
+                context=f"the newest is {ahead[-1].name}",
+                hint="set the clock of this machine right; if the clinic's was ahead, wait until that time has passed",
+            )
+        histories.append(History(files=tuple(listed), snapshots=times))
+    expiries = plan_expiries(histories, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
+    found, begins = [], None
+    for source, expiry in reversed(list(zip(sources, expiries, strict=True))):
+        begins = (source, expiry.oldest) if expiry.oldest is not None else begins
+        found.append(Found(source=source, expiry=expiry, keys=await source.keys(expiry.goes), begins=begins))
+    return found[::-1]
+
+
+async def expire(found: Found, destination: Destination, *, tell: Callable[[int], None] = lambda _: None) -> int:
+    """Delete, one by one; how many went. `destination` has the right to.
 
     Before the first, what everything will begin with is looked at: it is there, and opens where there is an identity.
     Raises DestinationFailed: refused, without the right; and ObjectUnsound.
     """
-    if expiry.oldest is not None and expiry.goes:
+    if found.begins is not None and found.expiry.goes:
+        source, first = found.begins
         if source.identity is not None:
-            await source.look(expiry.oldest)
-        elif not (await source.keys([expiry.oldest])).get(expiry.oldest):
+            await source.look(first)
+        elif not (await source.keys([first])).get(first):
             return 0
-    for count, file in enumerate(expiry.goes, start=1):
-        await destination.delete(keys[file])
+    for count, file in enumerate(found.expiry.goes, start=1):
+        await destination.delete(found.keys[file])
         tell(count)
-    return len(expiry.goes)
+    return len(found.expiry.goes)

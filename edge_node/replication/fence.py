@@ -3,6 +3,8 @@
 A claim of another machine to a later epoch, or to ours, ends it: `superseded.json` is written before anything else
 happens, and nothing is shipped to any destination from then on. A claim that is not proven with the clinic's data key
 pauses its destination and nothing more: whoever keeps the copies must not be able to stop the clinic.
+
+A claim to our own epoch is that of a rival (`contest`): who prevails begins the next epoch, and is fenced by nobody.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ from pathlib import Path
 from edge_node.base.clock import Clock, utc_text
 from edge_node.base.files import atomic_write
 from edge_node.base.logs import event
-from edge_node.replication.epoch import Claim, Epoch, is_proven
+from edge_node.replication.contest import prevails
+from edge_node.replication.epoch import Claim, Epoch, is_proven, make_claim
 from edge_node.status.superseded import Superseded, read_superseded, write_superseded
 
 OWN = "own-claims.json"
+# What a machine begins its epoch with: the database as it was restored.
+FIRST_TXID = 1
 
 
 class Fence:
@@ -30,6 +35,8 @@ class Fence:
         self._clock = clock
         self._is_written = True
         self.key = key
+        # Another machine with a claim to our epoch, over which ours prevails: a new epoch is to be begun.
+        self.rival: Claim | None = None
         self.superseded: Superseded | None = read_superseded(state_dir)
         self._own = _remembered(state_dir, epoch)
 
@@ -40,8 +47,15 @@ class Fence:
         if owner is None or self.superseded is not None:
             return
         ours = self._epoch.number
-        # Who went on from our epoch says where; the owner may be a later one, which went on from there.
-        heir = next((claim for claim in believed if claim.from_epoch == ours), None)
+        rivals = [claim for claim in believed if claim.epoch == ours]
+        if owner.epoch == ours:
+            if self._prevails(rivals):
+                if self.rival is None:
+                    event("epoch_contested", level="error", by=owner.machine, epoch=ours, destination=destination)
+                self.rival = self.rival or owner
+                return
+            owner = next(claim for claim in rivals if prevails(claim, [one for one in rivals if one is not claim]))
+        taken = self._taken(believed, reach)
         self.superseded = Superseded(
             by=owner.machine,
             epoch=owner.epoch,
@@ -50,12 +64,29 @@ class Fence:
             found_at=utc_text(self._clock.wall_ms()),
             destination=destination,
             why=owner.reason,
-            taken_epoch=ours if heir or reach else None,
-            taken_txid=heir.from_txid if heir else reach or None,
+            taken_epoch=None if taken is None else ours,
+            taken_txid=taken,
         )
         event("superseded", level="error", by=owner.machine, epoch=owner.epoch, destination=destination, own=ours)
         self._is_written = False
         self.keep()
+
+    def _prevails(self, rivals: Sequence[Claim]) -> bool:
+        """A claim of before this rule does not say enough to be compared from both sides: then it gives way."""
+        if self._epoch.claimed_at is None:
+            return False
+        own = make_claim(self._epoch, node_id=self._node_id, from_txid=0, now_ms=0)
+        return prevails(own, rivals)
+
+    def _taken(self, believed: Sequence[Claim], reach: int) -> int | None:
+        """The last change of our epoch that the owner took over, as far as its claims tell."""
+        ours = self._epoch.number
+        # Who went on from our epoch says where; the owner may be a later one, which went on from there.
+        heir = next((claim for claim in believed if claim.from_epoch == ours), None)
+        is_of_a_rival = heir is not None and heir.from_nonce is not None and heir.from_nonce not in self._own
+        if is_of_a_rival or any(claim.epoch == ours for claim in believed):
+            return FIRST_TXID  # Nothing of what this machine has written in its epoch.
+        return heir.from_txid if heir else reach or None
 
     def _is_believed(self, claim: Claim) -> bool:
         return claim.nonce not in self._own and (self.key is None or is_proven(claim, self.key))

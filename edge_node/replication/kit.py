@@ -7,8 +7,11 @@ Schema 1, JSON:
 
     {"schema": 1, "number", "node", "name", "code", "epoch", "machine", "program", "made_at",
      "configuration": the file as it stands, "node_recipient": the node's own recipient or null,
-     "credentials": {"data-key", "his-secret", and the certificate and key of the HIS where it has them},
-     "authority": null (a clinic's own certificate authority: {"certificate", "key"}), "lacks": [names]}
+     "credentials": {"data-key", "his-secret", and a certificate and key that were given to the HIS},
+     "authority": the clinic's own certificate authority, {"certificate", "key"}, or null, "lacks": [names]}
+
+A certificate that the node issues itself is not in it: the new machine issues its own, by the authority that every
+computer of the clinic trusts already.
 
 What is not in it, on purpose: the recovery identity, which opens it and would be locked inside; the node's own
 identity, which is made anew; the keys of destinations and upstreams, which belong to a machine: those of a machine that
@@ -17,10 +20,11 @@ is gone are to be withdrawn, and whoever holds kit and recovery identity shall r
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,8 @@ KIT_SCHEMA = 1
 # Without these the databases are there, and half of what is in them cannot be read.
 NEEDED = ("data-key", "his-secret")
 NODE_IDENTITY = "node-identity"
+# The clinic's certificate authority as credentials, by their names in the kit.
+AUTHORITY = {"certificate": "ca-cert", "key": "ca-key"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +82,24 @@ def parse_kit(body: bytes) -> Kit:
         if raw["schema"] != KIT_SCHEMA:
             raise ValueError(f"a kit of schema {raw['schema']}; this program knows {KIT_SCHEMA}")
         kit = Kit(**{**raw, "lacks": tuple(raw["lacks"]), "credentials": dict(raw["credentials"])})
+        texts = (kit.node, kit.code, kit.configuration, *kit.credentials.values(), *(kit.authority or {}).values())
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a recovery kit: {error!r}") from error
-    if not all(isinstance(value, str) for value in (kit.node, kit.code, kit.configuration, *kit.credentials.values())):
+    if not all(isinstance(value, str) for value in texts):
         raise ValueError("not a recovery kit: a value is no text")
     return kit
 
 
 def make_kit(config: Config, configuration: str, *, epoch: int, now_ms: int) -> Kit:
     """The kit of this node as it is now; `configuration` is the text of its file. Reads the credentials."""
-    names = [*NEEDED]
-    if config.his.tls is not None:
-        names += [config.his.tls.certificate, config.his.tls.key]
-    found: dict[str, str] = {}
-    for name in names:
-        try:
-            found[name] = credential_path(name, state_dir=config.node.state_dir).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
+    names, tls = [*NEEDED], config.his.tls
+    if tls is not None and not tls.issue:
+        names += [tls.certificate, tls.key]
+    found = _read(names, config.node.state_dir)
+    authority = _read(AUTHORITY.values(), config.node.state_dir)
+    lacks = [name for name in names if name not in found]
+    if authority or (tls is not None and tls.issue):
+        lacks += [name for name in AUTHORITY.values() if name not in authority]
     return Kit(
         schema=KIT_SCHEMA,
         number=0,
@@ -107,9 +113,18 @@ def make_kit(config: Config, configuration: str, *, epoch: int, now_ms: int) -> 
         configuration=configuration,
         node_recipient=_node_recipient(config.node.state_dir),
         credentials=found,
-        authority=None,
-        lacks=tuple(name for name in names if name not in found),
+        authority={part: authority[name] for part, name in AUTHORITY.items()} if len(authority) == 2 else None,
+        lacks=tuple(lacks),
     )
+
+
+def _read(names: Iterable[str], state_dir: Path) -> dict[str, str]:
+    """The credentials of these names that can be read."""
+    found: dict[str, str] = {}
+    for name in names:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found[name] = credential_path(name, state_dir=state_dir).read_text(encoding="utf-8")
+    return found
 
 
 def _node_recipient(state_dir: Path) -> str | None:

@@ -57,10 +57,3 @@ def measure(local: Iterable[LtxFile], frontier: int, *, lacked_at_ms: int | None
     size_bytes = sum(file.size_bytes for file in cheapest_chain(above, frontier))
     rpo_s = None if lacked_at_ms is None else max(0.0, (now_ms - lacked_at_ms) / 1000)
     return Lag(txids=head - frontier, size_bytes=size_bytes, rpo_s=rpo_s)
-
-
-def catch_up_s(lag: Lag, *, bytes_per_s: float | None) -> float | None:
-    """How long until the destination is current at the rate seen lately; None when no rate is known."""
-    if lag.txids == 0:
-        return 0.0
-    return lag.size_bytes / bytes_per_s if bytes_per_s else None

@@ -1,10 +1,13 @@
-"""Waiting for one's turn at a destination: the rate that all its lanes share, and how much of history is in flight."""
+"""Waiting for one's turn at a destination.
+
+The rate that all its lanes share, how much of history is in flight, and who goes first after an outage.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from edge_node.replication.bandwidth import Bucket, Lane
@@ -72,3 +75,34 @@ class InFlight:
             self._bytes -= size_bytes
             async with self._changed:
                 self._changed.notify_all()
+
+
+class Precedence:
+    """What extends a frontier goes first where it is much: on a thin line, every connection beside it takes its share.
+
+    Without a `bandwidth` nobody else would see to that. What is on its way already goes on.
+    """
+
+    def __init__(self, *, much_bytes: int) -> None:
+        self._much_bytes = much_bytes
+        self._ahead = 0
+        self._none_ahead = asyncio.Event()
+        self._none_ahead.set()
+
+    @contextmanager
+    def ahead(self, size_bytes: int) -> Iterator[None]:
+        """So much is to be sent first while this lasts."""
+        is_much = size_bytes > self._much_bytes
+        self._ahead += is_much
+        if is_much:
+            self._none_ahead.clear()
+        try:
+            yield
+        finally:
+            self._ahead -= is_much
+            if not self._ahead:
+                self._none_ahead.set()
+
+    async def wait(self) -> None:
+        """Until nobody has much to send first."""
+        await self._none_ahead.wait()

@@ -24,6 +24,8 @@ _ENDED_BY = {
 _CAPTURE_TROUBLE = frozenset(message for messages in _ENDED_BY.values() for message in messages)
 # Said as INFO, and yet a sign that the database or the replica was exchanged behind Litestream's back.
 _REMARKABLE = frozenset({"detected database behind replica", "fetched latest L0 file from replica"})
+# Said at every start as a warning of what our configuration asks for: no news for an operator.
+_INTENDED = frozenset({"retention disabled; cloud provider lifecycle policies must handle retention"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,9 @@ class LogRelay:
             self._ended(said)
         elif said.message in _CAPTURE_TROUBLE:
             self._troubles[said.message, said.database] = f"{said.message}: {said.error or 'no reason given'}"
-        if said.level in ("WARN", "ERROR"):
+        if said.message in _INTENDED:
+            pass
+        elif said.level in ("WARN", "ERROR"):
             self._log("warning" if said.level == "WARN" else "error", said)
         elif said.message in _REMARKABLE:
             self._log("warning", said)

@@ -28,6 +28,7 @@ from edge_node.replication.destination import (
 from edge_node.replication.lag import Lag
 from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.ltx import LtxFile, local_path
+from edge_node.replication.pace import Pace, Upload
 from edge_node.replication.shipping_plan import Held
 from edge_node.replication.shipping_record import Confirmed, CopyRecord
 
@@ -43,8 +44,8 @@ RELIST_EVERY_S = 24 * 3600.0
 TIME_GRAIN_MS = 2_000
 # When nothing is remembered, so many of the newest files are compared with what is here.
 COMPARED_FILES = 200
-# A rate is measured over transfers that are not all round trip.
-RATED_BYTES = 50_000
+# How far behind takes half a second to find out after two weeks (53,000 files): so much of the time it may take.
+MEASURED_PART = 0.02
 
 
 class Link(Protocol):
@@ -102,8 +103,9 @@ class Mirror:
         self._listed_at: float | None = None
         self._wakes = tuple(asyncio.Event() for _ in range(3))
         self._unsound: set[LtxFile] = set()
-        self._bytes_per_s: float | None = None
-        self._measured: tuple[tuple[int, int], Lag, int | None] | None = None
+        self._pace = Pace()
+        self._upload: Upload | None = None
+        self._measured: _Measured | None = None
         self._takes_history = True
 
     @property
@@ -145,6 +147,7 @@ class Mirror:
             except DestinationFailed as error:
                 attempt += 1
                 self._uploads.add(self._destination.name, "failed")
+                self._pace.broke_off()
                 self._link.failed(error)
                 await asyncio.sleep(backoff_s(attempt, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, jitter=random.random()))
             else:
@@ -164,11 +167,20 @@ class Mirror:
             self._listed_at = now
             self.wake()
         while self._may_send() and (chain := shipping_plan.cheapest_chain(self._candidates(), self.frontier)):
-            for file in chain:
-                if not self._link.may_ship() or not await self._send(file, Lane.FRONTIER):
-                    break  # What is here has changed: plan again.
+            with self._destination.ahead_of_history(sum(file.size_bytes for file in chain)):
+                for file in chain:
+                    if not self._link.may_ship() or not await self._send_to_extend(file):
+                        break  # What is here has changed: plan again.
             if any(file.level > 0 for file in chain):
                 self.wake()  # A coarse file was the cheapest way up: history now lacks the fine ones.
+
+    async def _send_to_extend(self, file: LtxFile) -> bool:
+        upload = self._upload = Upload(began_s=self._clock.boottime())
+        try:
+            handed = lambda size_bytes: upload.took(size_bytes, now_s=self._clock.boottime())  # noqa: E731
+            return await self._send(file, Lane.FRONTIER, handed=handed)
+        finally:
+            self._upload = None
 
     def _candidates(self) -> list[LtxFile]:
         return [file for file in self._local.above(self.frontier) if file not in self._unsound]
@@ -204,16 +216,17 @@ class Mirror:
         if not self._may_send() or not self._takes_history:
             return
         files = [file for file in self._local.files if file not in self._unsound]
-        # The first copy is the frontier lane's, which may choose the same snapshot.
-        due = shipping_plan.due_snapshot(files, self._record.held) if self.frontier else None
-        if due is not None:
+        due = shipping_plan.due_snapshot(files, self._record.held)
+        # One that is the cheapest way up is the frontier lane's, also while that waits for its next try: both at once
+        # would take twice as long.
+        if due is not None and due not in shipping_plan.cheapest_chain(self._candidates(), self.frontier):
             await self._send(due, Lane.SNAPSHOT)
 
-    async def _send(self, file: LtxFile, lane: Lane) -> bool:
+    async def _send(self, file: LtxFile, lane: Lane, *, handed: Callable[[int], None] = lambda _bytes: None) -> bool:
         """Send one file; false when it has gone, is unsound, or proves that the two sides are not one history."""
         key = object_key(self._prefix, file, self._destination.sealer.suffix)
         try:
-            sent = await self._destination.send(key, local_path(self._local.path, file), lane)
+            sent = await self._destination.send(key, local_path(self._local.path, file), lane, handed=handed)
             there = None if sent.created else await self._destination.head(key)
         except FileNotFoundError:
             # Compacted away since it was listed: another look finds the file that covers it.
@@ -241,9 +254,8 @@ class Mirror:
                 time_ms=sent.header.timestamp_ms,
                 sha256=sent.sha256,
             )
-        if file.size_bytes >= RATED_BYTES and sent.created and sent.took_s > 0:
-            rate = file.size_bytes / sent.took_s
-            self._bytes_per_s = rate if self._bytes_per_s is None else 0.7 * self._bytes_per_s + 0.3 * rate
+        if sent.created:
+            self._pace.sent(file.size_bytes, sent.took_s)
         self._uploads.add(self._destination.name, "sent" if sent.created else "existed")
         self._link.answered()
         self._changed()
@@ -309,24 +321,57 @@ class Mirror:
     def report(self, now_ms: int) -> CopyReport:
         """How this copy stands; `now_ms` is wall time."""
         newest = self._record.newest
-        key = (self._local.version, self.frontier)
-        if self._measured is None or self._measured[0] != key:
-            above = self._local.above(self.frontier)
-            lacked = lag.oldest_lacked(above, self.frontier)
-            at_ms = self._local.time_ms(lacked) if lacked else None
-            if at_ms is None and newest is not None:
-                at_ms = newest.time_ms
-            self._measured = (key, lag.measure(above, self.frontier, lacked_at_ms=at_ms, now_ms=now_ms), at_ms)
-        _, measured, lacked_at_ms = self._measured
-        if measured.txids and lacked_at_ms is not None:
-            measured = replace(measured, rpo_s=max(0.0, (now_ms - lacked_at_ms) / 1000))
+        measured = self._measure(now_ms)
         return CopyReport(
             confirmed_txid=self.frontier,
             confirmed_at_ms=newest.time_ms if newest else None,
             lag=measured,
-            catch_up_s=lag.catch_up_s(measured, bytes_per_s=self._bytes_per_s),
+            catch_up_s=self._pace.left_s(measured.size_bytes, self._upload, now_s=self._clock.boottime())
+            if measured.txids
+            else 0.0,
             set_back=self._record.set_back,
         )
+
+    def _measure(self, now_ms: int) -> Lag:
+        """How far behind it is; while nothing is confirmed, the bytes may be those of a while ago."""
+        above = self._local.above(self.frontier)
+        if not above:
+            return lag.NO_LAG
+        began = self._clock.boottime()
+        known = self._measured
+        if (
+            known is None
+            or known.frontier != self.frontier
+            or (known.version != self._local.version and began >= known.holds_until_s)
+        ):
+            lacked = lag.oldest_lacked(above, self.frontier)
+            at_ms = self._local.time_ms(lacked) if lacked else None
+            if at_ms is None and self._record.newest is not None:
+                at_ms = self._record.newest.time_ms
+            found = lag.measure(above, self.frontier, lacked_at_ms=at_ms, now_ms=now_ms)
+            ended = self._clock.boottime()
+            known = self._measured = _Measured(
+                version=self._local.version,
+                frontier=self.frontier,
+                lag=found,
+                lacked_at_ms=at_ms,
+                holds_until_s=ended + (ended - began) / MEASURED_PART,
+            )
+        rpo_s = known.lag.rpo_s
+        if known.lacked_at_ms is not None:
+            rpo_s = max(0.0, (now_ms - known.lacked_at_ms) / 1000)
+        return replace(known.lag, txids=max(file.max_txid for file in above) - self.frontier, rpo_s=rpo_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What was found out of these files here and that frontier there, and until when it is good enough."""
+
+    version: int
+    frontier: int
+    lag: Lag
+    lacked_at_ms: int | None
+    holds_until_s: float
 
 
 def _is_older(there_ms: int | None, here_ms: int) -> bool:

@@ -24,7 +24,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """One promotion. `restored` says, by database, which TXID of which epoch lies verified beside its place."""
+    """One promotion. `restored` says, by database, which TXID of which epoch lies verified beside its place.
+
+    `from_nonce` is that of the claim to the epoch that the clinical one comes from.
+    """
 
     node: str
     epoch: int
@@ -32,11 +35,14 @@ class Promotion:
     begun_at: str
     reason: str
     restored: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    from_nonce: str | None = None
 
     def as_epoch(self) -> Epoch:
         """The epoch that it claims, once the clinical database is restored."""
         from_epoch, from_txid = self.restored["his"]
-        return Epoch(number=self.epoch, nonce=self.nonce, from_epoch=from_epoch, from_txid=from_txid)
+        return Epoch(
+            number=self.epoch, nonce=self.nonce, from_epoch=from_epoch, from_txid=from_txid, from_nonce=self.from_nonce
+        )
 
 
 def promotion_path(state_dir: Path) -> Path:
@@ -56,6 +62,7 @@ def read_promotion(state_dir: Path) -> Promotion | None:
             begun_at=str(raw["begun_at"]),
             reason=str(raw["reason"]),
             restored=restored,
+            from_nonce=None if raw.get("from_nonce") is None else str(raw["from_nonce"]),
         )
     except FileNotFoundError:
         return None
@@ -74,9 +81,12 @@ def write_promotion(state_dir: Path, promotion: Promotion) -> None:
     atomic_write(promotion_path(state_dir), json.dumps(document, ensure_ascii=False).encode(), mode=0o600)
 
 
-async def begin(destination: Destination, node_id: str, *, reason: str, at: str) -> Promotion:
-    """A promotion to the epoch after the highest that anybody has claimed. Raises DestinationFailed."""
-    number = await highest_epoch(destination, node_id) + 1
+async def begin(destination: Destination, node_id: str, *, reason: str, at: str, above: int = 0) -> Promotion:
+    """A promotion to the epoch after the highest that anybody has claimed, here or (`above`) elsewhere.
+
+    Raises DestinationFailed.
+    """
+    number = max(await highest_epoch(destination, node_id), above) + 1
     return Promotion(node=node_id, epoch=number, nonce=new_nonce(), begun_at=at, reason=reason)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from edge_node.base.clock import utc_text
 from edge_node.base.errors import ReplicaError
 from edge_node.replication.ltx import LtxFile
 from edge_node.replication.shipping_plan import restore_chain
@@ -13,6 +15,8 @@ from edge_node.replication.source import Source
 
 # How far apart the restore points of a level are (Litestream's own steps, `commands.CaptureSettings`).
 STEP_S = {0: 1, 1: 30, 2: 300, 3: 3600, 9: 24 * 3600}
+# Stretches in a status file: a copy without holes has one of each level, and a snapshot a week.
+SHOWN = 60
 
 
 def plan(
@@ -101,10 +105,34 @@ async def points_of(source: Source) -> list[Stretch]:
 
     Raises ReplicaError.
     """
-    files = dict(await source.list())
-    ends = {file for group in _unbroken(files) for file in (group[0], group[-1]) if files[file] is None}
+    return await stretches_of(source, await source.list())
+
+
+async def stretches_of(source: Source, listed: Mapping[LtxFile, int | None]) -> list[Stretch]:
+    """The same for files that were listed a moment ago. Raises ReplicaError."""
+    files = dict(listed)
+    ends = {file for file in ends_of(files) if files[file] is None}
     files.update(await source.times(ends))
     return points(files)
+
+
+def ends_of(files: Iterable[LtxFile]) -> set[LtxFile]:
+    """The files whose times say from when until when the stretches reach. Pure."""
+    return {file for group in _unbroken(files) for file in (group[0], group[-1])}
+
+
+def points_as_json(stretches: Iterable[Stretch]) -> list[dict[str, Any]]:
+    """For status files: the newest of each level first, and not more than anybody reads."""
+    newest = sorted(stretches, key=lambda one: (one.level, -one.max_txid))
+    return [
+        {
+            "level": one.level, "granularity_s": STEP_S.get(one.level), "min_txid": one.min_txid,
+            "max_txid": one.max_txid, "from": None if one.from_ms is None else utc_text(one.from_ms),
+            "to": None if one.to_ms is None else utc_text(one.to_ms), "files": one.files,
+            "size_bytes": one.size_bytes,
+        }
+        for one in newest[:SHOWN]
+    ]  # fmt: skip
 
 
 def _unbroken(files: Iterable[LtxFile]) -> list[list[LtxFile]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_node.base.errors import ConfigError
+from edge_node.base.secret import read_secret
 from edge_node.replication.store import CopyState, DestinationFailed
 
 
@@ -15,13 +17,15 @@ from edge_node.replication.store import CopyState, DestinationFailed
 class S3Access:
     """What a bucket's URL does not say. `addresses` are those of the endpoint, where no name shall be resolved.
 
-    `credential` is the file with the key; it need not exist yet.
+    `credential` is the file with the key; it need not exist yet. `is_nodes_own` when it lies among the node's own
+    credentials, where others must not read it; one that a person names may lie on a stick that knows no modes.
     """
 
     endpoint: str | None = None
     addresses: tuple[str, ...] = ()
     region: str | None = None
     credential: Path | None = None
+    is_nodes_own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class Key:
         return "Key(…)"
 
 
-def read_key(name: str, path: Path | None) -> Key:
+def read_key(name: str, path: Path | None, *, is_nodes_own: bool = False) -> Key:
     """The key of the destination `name`, from its file as it is now. Raises DestinationFailed (refused)."""
     if path is None:
         raise DestinationFailed(
@@ -45,11 +49,12 @@ def read_key(name: str, path: Path | None) -> Key:
             hint='credential = "NAME" in the configuration, and the file credentials/NAME with the store\'s key',
         )
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _no_key(name, path, "there is no such file") from None
+        content = read_secret(path, hint="") if is_nodes_own else path.read_bytes()
+        document = tomllib.loads(content.decode("utf-8"))
+    except ConfigError as error:
+        raise _refused(name, path, error) from None
     except OSError as error:
-        raise _no_key(name, path, error.strerror or type(error).__name__) from None
+        raise _no_key(name, path, _why(error)) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
         # Not what the parser says: it may cite the secret.
         raise _no_key(name, path, "it is not TOML") from None
@@ -67,6 +72,21 @@ def _no_key(name: str, path: Path, why: str) -> DestinationFailed:
         context=f"{path}: {why}",
         hint='two lines, access_key_id = "…" and secret_access_key = "…"; it is read again at the next try',
     )
+
+
+def _refused(name: str, path: Path, error: ConfigError) -> DestinationFailed:
+    if isinstance(error.__cause__, OSError):
+        return _no_key(name, path, _why(error.__cause__))
+    return DestinationFailed(
+        CopyState.REFUSED,
+        f"{name}: {error.message}",
+        context=error.context,
+        hint=f"{error.hint}; it is read again at the next try",
+    )
+
+
+def _why(error: OSError) -> str:
+    return "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
 
 
 def parse_bucket(name: str, url: str) -> tuple[str, str | None]:

@@ -34,7 +34,7 @@ from edge_node.replication.sealing import CHUNK_BYTES, SMALL_BYTES
 from edge_node.replication.store import CopyState, DestinationFailed, RemoteObject, offload
 
 if TYPE_CHECKING:
-    from obstore import Attributes
+    from obstore import Attributes, BytesStream
     from obstore.store import ClientConfig, S3Config
 
 T = TypeVar("T")
@@ -44,6 +44,8 @@ SMALL_TIMEOUT_S, CONNECT_TIMEOUT_S, IDLE_S = 5.0, 2.0, 15.0
 PART_TIMEOUT_S, PART_BYTES, PARTS_IN_FLIGHT = 120.0, 5 << 20, 2
 # A download may last for hours; it hangs when nothing has come for so long.
 SILENCE_S = 15.0
+# Of a download, so much has arrived and not been taken yet.
+READ_AHEAD_CHUNKS = 4
 # The limit of small questions is enough for so much at 0.5 Mbit/s.
 SMALL_PUT_BYTES = 256 * 1024
 # The client's threads hand an answer over to Python. They need this long at most, and abort a process that is ending.
@@ -65,7 +67,9 @@ class S3Store:
         """The key is read, and clients are made that hold no connection yet: the first question tells."""
         self._make = None
         self._clients.clear()
-        key = await offload(lambda: read_key(self._name, self._access.credential))
+        key = await offload(
+            lambda: read_key(self._name, self._access.credential, is_nodes_own=self._access.is_nodes_own)
+        )
         forget_ambient_settings()
         _wait_for_clients_at_exit()
         self._make = self._maker(key, await self._proxy())
@@ -201,11 +205,12 @@ class S3Store:
             body = bytes(await (await obstore.get_async(client, item.key)).bytes_async())
             return await offload(lambda: consume(iter((body,))))
 
-        def stream() -> T:
-            chunks = obstore.get(client, item.key).stream(min_chunk_size=CHUNK_BYTES)
-            return consume(bytes(chunk) for chunk in chunks)
-
-        return await offload(stream)
+        found = await obstore.get_async(client, item.key)
+        reading = _Reading(found.stream(min_chunk_size=CHUNK_BYTES))
+        try:
+            return await offload(lambda: consume(reading.chunks()))
+        finally:
+            reading.abandon()
 
     def _check(self, found: obstore.GetResult) -> None:
         """A login page answers everything, and with success."""
@@ -272,6 +277,41 @@ class _Filling(Generic[T]):
             self._task.exception()  # It is known: the upload failed with it, or before it.
         while not self._queue.empty():
             self._queue.get_nowait()
+
+
+class _Reading:
+    """Bytes that arrive, a few chunks ahead of the thread that takes them: neither waits for the other's work."""
+
+    def __init__(self, stream: BytesStream) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(READ_AHEAD_CHUNKS)
+        self._task = asyncio.create_task(self._read(stream))
+
+    async def _read(self, stream: BytesStream) -> None:
+        end: Exception | None = None
+        try:
+            async for chunk in stream:
+                await self._queue.put(bytes(chunk))
+        except Exception as error:
+            end = error  # It is the reader's: what has arrived before is taken first.
+        await self._queue.put(end)
+
+    def chunks(self) -> Iterator[bytes]:
+        """What arrives, as far as it does; in the thread that takes. Raises what went wrong on the way."""
+        while True:
+            chunk = asyncio.run_coroutine_threadsafe(self._queue.get(), self._loop).result()
+            if chunk is None:
+                return
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+    def abandon(self) -> None:
+        """Nobody wants any more: the download ends, and so does a thread that waits for it."""
+        self._task.cancel()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(OSError("the download has ended"))
 
 
 def _attributes(time_ms: int | None) -> Attributes | None:

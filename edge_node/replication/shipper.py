@@ -11,11 +11,14 @@ from typing import Any
 from edge_node.base.clock import Clock, utc_text
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import Repeated, event
+from edge_node.proof_orders import ProofOrder
+from edge_node.replication.capture import Capture
 from edge_node.replication.claims import claim_epoch, heeds_conditions, later_claims, read_claim
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed, database_prefix
 from edge_node.replication.epoch import Claim, Epoch, folder_name, make_claim
 from edge_node.replication.fence import Fence
-from edge_node.replication.kit import Kit, ship_kit
+from edge_node.replication.kit import Kit
+from edge_node.replication.kit_keeper import SEEN_EVERY_S, KitKeeper
 from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.mirror import CopyReport, Mirror
 from edge_node.replication.sharing import WHOLE, Share
@@ -23,8 +26,6 @@ from edge_node.replication.shipping_record import ShippingRecord
 
 # A dead destination is known within one question and its deadline of 5 s; in the status file within 10 s of its death.
 HEALTH_EVERY_S = 2.5
-# Is there anything new for the recovery kit? Asked again so often.
-KIT_EVERY_S = 15.0
 # Confirmed ranges are kept so often; what a kill loses is listed again.
 SAVE_EVERY_S = 5.0
 FIRST_DATABASE = "his"
@@ -45,23 +46,26 @@ class DestinationReport:
     problems: tuple[dict[str, Any], ...]
     conditional_puts: bool | None = None
     kit: int | None = None
+    claimed_at: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """The contract's entry; TXIDs and lag are those of `his`."""
+    def as_json(self, capture: Capture) -> dict[str, Any]:
+        """The contract's entry; TXIDs and lag are those of `his`, of which `capture` tells what no copy has."""
         first = self.copies[FIRST_DATABASE]
+        is_late = self.state is CopyState.CURRENT and capture.is_late
         return {
             "name": self.name,
-            "state": self.state,
+            "state": CopyState.BEHIND if is_late else self.state,
             "reason": self.reason,
             "confirmed_txid": first.confirmed_txid,
             "confirmed_at": utc_text(first.confirmed_at_ms) if first.confirmed_at_ms is not None else None,
-            "rpo_s": _rounded(first.lag.rpo_s),
+            "rpo_s": _rounded(capture.rpo_s(first.lag)),
             "behind_txids": first.lag.txids,
             "behind_bytes": first.lag.size_bytes,
             "catch_up_s": _rounded(first.catch_up_s),
             "last_drill": None,
             "conditional_puts": self.conditional_puts,
             "kit": self.kit,
+            "claimed_at": self.claimed_at,
         }
 
 
@@ -88,19 +92,24 @@ class Shipper:
         clock: Clock,
         fence: Fence | None = None,
         kit: Callable[[], Kit | None] = lambda: None,
+        kit_seen_every_s: float = SEEN_EVERY_S,
     ) -> None:
         self._fence = fence
-        self._kit = kit
         self._destination = destination
         self._node_id = node_id
         self._epoch = epoch
         self._replicas = replicas
         self._record = ShippingRecord(record_path)
         self._clock = clock
+        self._kit = KitKeeper(
+            destination, self._record, node_id=node_id, make=kit, clock=clock, seen_every_s=kit_seen_every_s
+        )
         self._failure: DestinationFailed | None = None
         self._failures = Repeated()
         self._foreign: Claim | None = None
         self._is_connected = False
+        self._claimed_at: str | None = None
+        self._pause: ProofOrder | None = None
         self._share = WHOLE
         self._connecting = asyncio.Lock()
         self._mirrors = {
@@ -117,6 +126,11 @@ class Shipper:
             )
             for name, replica in replicas.items()
         }
+
+    @property
+    def name(self) -> str:
+        """The destination's."""
+        return self._destination.name
 
     def wake(self, replica: LocalReplica, *, history: bool = True) -> None:
         """Files of this local replica have changed."""
@@ -135,6 +149,15 @@ class Shipper:
         self._destination.restrain(share.part)
         for mirror in self._mirrors.values():
             mirror.take_history(share.history)
+
+    def pause(self, order: ProofOrder | None) -> None:
+        """Send nothing while this order stands; None to go on. Who owns the history is looked at all the same."""
+        was, self._pause = self._pause, order
+        if (was and was.id) != (order and order.id):
+            name, by = self._destination.name, order.by if order else None
+            event("shipping_paused" if order else "shipping_goes_on", destination=name, by=by)
+            for mirror in self._mirrors.values():
+                mirror.wake()
 
     def is_current(self) -> bool:
         """Has it confirmed all that is here?"""
@@ -170,11 +193,16 @@ class Shipper:
                     self._record.mark_known()
                     await self._probe()
                 self._is_connected = True
+                self._kit.connected()
                 self.answered()
         return self.may_ship()
 
     def may_ship(self) -> bool:
-        """Does nobody else own what lies there?"""
+        """Does nobody else own what lies there, and does no order pause it?"""
+        return self._is_ours and self._pause is None
+
+    @property
+    def _is_ours(self) -> bool:
         return self._foreign is None and not self._is_fenced
 
     @property
@@ -194,7 +222,10 @@ class Shipper:
             key=self._fence.key if self._fence else None,
         )
         there = await claim_epoch(self._destination, mine)
-        return () if there.nonce == self._epoch.nonce else (there,)
+        if there.nonce != self._epoch.nonce:
+            return (there,)
+        self._claimed_at = there.claimed_at
+        return ()
 
     def _meet(self, claims: Sequence[Claim]) -> None:
         """What the claims of other machines mean: nothing is shipped here, and perhaps nowhere."""
@@ -220,10 +251,12 @@ class Shipper:
         while True:
             for look in (self._look_at_our_claim, self._look_for_later_claims):
                 await asyncio.sleep(HEALTH_EVERY_S)
-                if not self._is_connected or not self.may_ship():
-                    continue  # The mirrors' own tries to connect tell, or nothing is shipped.
+                if not self._is_ours:
+                    continue  # Nothing is shipped.
                 try:
-                    await look()
+                    # The mirrors' own tries to connect tell sooner, but for one whose upload goes on for an hour.
+                    if self._is_connected or await self.ready():
+                        await look()
                 except DestinationFailed as error:
                     self.failed(error)
                 else:
@@ -250,21 +283,12 @@ class Shipper:
         while True:
             if self._is_connected and self.may_ship() and self._failure is None:
                 try:
-                    await self._ship_kit()
+                    await self._kit.turn()
                 except DestinationFailed as error:
                     self.failed(error)
-                await asyncio.sleep(KIT_EVERY_S)
+                await asyncio.sleep(self._kit.every_s)
             else:
                 await asyncio.sleep(0.5)
-
-    async def _ship_kit(self) -> None:
-        kit = await asyncio.to_thread(self._kit)
-        if kit is None or not self._destination.sealer.suffix:
-            return  # Where nothing is sealed, secrets have no place.
-        if (digest := kit.digest()) != self._record.kit_digest:
-            number = await ship_kit(self._destination, kit)
-            self._record.remember_kit(number, digest)
-            event("kit_shipped", destination=self._destination.name, number=number)
 
     def failed(self, error: DestinationFailed) -> None:
         """The destination did not do what was asked; it is connected to anew before anything else is sent."""
@@ -337,6 +361,8 @@ class Shipper:
             owner = self._fence.superseded
             why = f"{owner.by} owns epoch {owner.epoch} of the clinic"
             reason = reason or self._reason("epoch-taken", why, epoch=owner.epoch, machine=owner.by)
+        if reason is None and (order := self._pause) is not None:
+            reason = self._reason("paused-by-order", order.why, by=order.by, until=utc_text(order.until_ms))
         if reason is not None:
             state = CopyState.PAUSED
         elif self._failure is not None:
@@ -350,7 +376,7 @@ class Shipper:
             state = CopyState.BEHIND
         return DestinationReport(
             name=self._destination.name, state=state, reason=reason, copies=copies, problems=tuple(problems),
-            conditional_puts=conditional, kit=self._record.kit_number,
+            conditional_puts=conditional, kit=self._record.kit_number, claimed_at=self._claimed_at,
         )  # fmt: skip
 
     def _reason(self, code: str, why: str, *, hint: str | None = None, **args: Any) -> dict[str, Any]:

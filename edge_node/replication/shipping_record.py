@@ -89,6 +89,11 @@ class ShippingRecord:
         self._kit = (number, digest)
         self.is_dirty = True
 
+    def forget_kit(self) -> None:
+        """It is not there any more."""
+        self._kit = None
+        self.is_dirty = True
+
     def forget_what_lies_beside(self) -> None:
         """The destination was emptied: its kit has gone too, and another store may be there."""
         self._kit = self._conditional = None

@@ -314,11 +314,37 @@ def check_file(path: Path, file: LtxFile) -> None:
 
 
 async def find_source(
-    destination: Destination, *, database: str, node_id: str | None, identity: Keys | None
+    destination: Destination,
+    *,
+    database: str,
+    node_id: str | None,
+    identity: Keys | None,
+    epoch: int | None = None,
 ) -> DestinationSource:
-    """The newest epoch of a clinic that holds this database at a destination; opens the destination.
+    """The newest epoch of a clinic that holds this database at a destination, or `epoch`; opens the destination.
 
     `node_id` may be None where the destination holds one clinic only. Raises ReplicaError.
+    """
+    found = await find_sources(destination, database=database, node_id=node_id, identity=identity)
+    if epoch is None:
+        return found[-1]
+    for source in found:
+        if source.epoch == epoch:
+            return source
+    raise NoCopy(
+        "restore-failed",
+        f"{destination.name} holds no copy of {database} of epoch {epoch}",
+        context=f"there are epochs {', '.join(str(source.epoch) for source in found)}",
+        hint="leave --epoch out for the newest",
+    )
+
+
+async def find_sources(
+    destination: Destination, *, database: str, node_id: str | None, identity: Keys | None
+) -> list[DestinationSource]:
+    """One for each epoch of a clinic that holds this database, the newest last; opens the destination.
+
+    As `find_source` else.
     """
     await destination.open_to_read()
     found: dict[str, set[int]] = {}
@@ -341,5 +367,9 @@ async def find_source(
             hint="say which one: --node ID",
         )
     (node, numbers), *_ = found.items()
-    prefix = database_prefix(node, folder_name(max(numbers)), database)
-    return DestinationSource(destination=destination, prefix=prefix, identity=identity)
+    return [
+        DestinationSource(
+            destination=destination, prefix=database_prefix(node, folder_name(number), database), identity=identity
+        )
+        for number in sorted(numbers)
+    ]

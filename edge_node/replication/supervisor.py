@@ -23,8 +23,10 @@ from edge_node.base.files import atomic_write, file_lock
 from edge_node.base.logs import Repeated, event
 from edge_node.base.process import clean_environment, ended
 from edge_node.base.retry import backoff_s
+from edge_node.base.systemd import ends_with_its_service
 from edge_node.replication import commands, litestream
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
+from edge_node.replication.folders import make_private, sweep
 from edge_node.replication.litestream_log import LineSplitter, LogRelay
 
 CONFIG_NAME = "litestream.yml"
@@ -111,7 +113,8 @@ class Supervisor:
 
     @property
     def state(self) -> LitestreamState:
-        if not self._is_wanted or (self._starts <= 1 and self._last_death is None and not self._has_answered):
+        has_answered = self._child is not None and self._child.has_answered
+        if not self._is_wanted or (self._starts <= 1 and self._last_death is None and not has_answered):
             return LitestreamState.STOPPED
         return LitestreamState.RUNNING if self.reason is None else LitestreamState.FAILING
 
@@ -159,10 +162,6 @@ class Supervisor:
     def is_beginning_anew(self, database: Path) -> bool:
         return database in self._anew
 
-    @property
-    def _has_answered(self) -> bool:
-        return self._child is not None and self._child.has_answered
-
     async def run(self, stop: asyncio.Event) -> None:
         """Keep Litestream running until `stop`, then let it do its last sync and end it.
 
@@ -171,7 +170,7 @@ class Supervisor:
         """
         _refuse_misread_paths(self._databases)
         self._version = str(await asyncio.to_thread(litestream.version, self._program))
-        if _setpriv() is None:
+        if not ends_with_its_service() and _setpriv() is None:
             event("setpriv_missing", level="warning", consequence="litestream outlives a killed supervisor")
         async with self._locks() as locks:
             self._is_wanted = True
@@ -228,14 +227,15 @@ class Supervisor:
             jitter=random.random(),
         )
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await stop.wait()
 
     def _prepare(self) -> None:
         self._run_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         (self._run_dir / SOCKET_NAME).unlink(missing_ok=True)
         for database in self._databases:
-            _make_private(database.replica_path)
-            _make_private(database.meta_path)
+            make_private(database.replica_path)
+            make_private(database.meta_path)
             swept_bytes = sweep(database)
             if swept_bytes:
                 event("litestream_leftovers_swept", db=database.path.name, size_bytes=swept_bytes)
@@ -244,7 +244,8 @@ class Supervisor:
 
     async def _start(self, locks: Sequence[int]) -> _Child:
         argv = commands.replicate_argv(self._program, CONFIG_NAME)
-        if setpriv := _setpriv():
+        # systemd ends the child together with this service, and lets nobody touch capabilities, as setpriv does.
+        if not ends_with_its_service() and (setpriv := _setpriv()):
             argv = commands.bound_to_parent_argv(setpriv, argv)
         self._relay.begin()
         process = await asyncio.create_subprocess_exec(
@@ -280,7 +281,9 @@ class Supervisor:
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)
             try:
-                return await asyncio.wait_for(process.wait(), self._patience.stop_grace_s)
+                # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
+                async with asyncio.timeout(self._patience.stop_grace_s):
+                    return await process.wait()
             except TimeoutError:
                 event("litestream_killed", level="warning", why="it did not end", after_s=self._patience.stop_grace_s)
                 _signal(process.pid, signal.SIGKILL)
@@ -333,26 +336,6 @@ class Supervisor:
 def lock_path(database: Path) -> Path:
     """The file whose lock says who replicates this database; two at once are unsafe (measured)."""
     return database.with_name(f"{database.name}.replicator")
-
-
-def sweep(database: ReplicatedDb) -> int:
-    """Remove what a killed Litestream left half written (781 MB was seen); returns how many bytes.
-
-    Only for the holder of the database's lock: what a live Litestream is writing looks the same.
-    """
-    swept_bytes = 0
-    for folder in (database.replica_path, database.meta_path):
-        for leftover in folder.glob("ltx/*/*.tmp"):
-            swept_bytes += leftover.stat().st_size
-            leftover.unlink()
-    return swept_bytes
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder that only its owner may open, and those above it that are missing."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _setpriv() -> Path | None:

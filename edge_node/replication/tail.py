@@ -23,7 +23,9 @@ from edge_node.base.clock import utc_text
 from edge_node.base.errors import ReplicaError
 from edge_node.base.files import atomic_write
 from edge_node.replication.epoch import folder_name
+from edge_node.replication.fence import FIRST_TXID
 from edge_node.replication.restore import restore
+from edge_node.replication.restore_points import points_of
 from edge_node.replication.source import LocalSource
 from edge_node.status.superseded import Superseded
 from edge_node.store.connection import Connection, connect_reader
@@ -91,6 +93,8 @@ def export_tail(his: Path, local_replica: Path, *, state_dir: Path, found: Super
 def _note(found: Superseded, base_txid: int | None) -> str:
     if base_txid is None:
         return "what the new owner took over is not known, or cannot be restored here: compare his.db with its database"
+    if found.taken_txid == FIRST_TXID:
+        return f"the new owner has nothing of this epoch: every row that has changed since its TXID {base_txid}"
     if base_txid != found.taken_txid:
         return (
             f"the new owner took over TXID {found.taken_txid}; here only TXID {base_txid} can still be restored: some "
@@ -108,8 +112,16 @@ def _restore_base(local_replica: Path, to: Path, found: Superseded) -> int | Non
     """The database as the new owner took it over, or the nearest state before; its TXID, None where there is none."""
     if found.taken_txid is None or found.taken_epoch != found.own_epoch:
         return None
+    source = LocalSource(local_replica)
     try:
-        return asyncio.run(restore(LocalSource(local_replica), to, txid=found.taken_txid)).txid
+        return asyncio.run(restore(source, to, txid=found.taken_txid)).txid
+    except ReplicaError:
+        if found.taken_txid != FIRST_TXID:
+            return None
+    try:
+        # All of the epoch is the tail: from the oldest state that is left of it.
+        oldest = min((one.max_txid for one in asyncio.run(points_of(source)) if one.min_txid == 1), default=None)
+        return None if oldest is None else asyncio.run(restore(source, to, txid=oldest)).txid
     except ReplicaError:
         return None
 

@@ -22,7 +22,7 @@ from edge_node.replication import ltx
 from edge_node.replication.ltx import LtxFile, local_path, read_header
 from edge_node.replication.ltx_content import check_content
 from edge_node.replication.restore import LOOKED_INTO_BYTES, restore
-from edge_node.replication.restore_points import plan
+from edge_node.replication.restore_points import Stretch, plan, stretches_of
 from edge_node.replication.sealing import SUFFIX
 from edge_node.replication.shipping_plan import Held, cheapest_chain
 from edge_node.replication.shipping_record import CopyRecord
@@ -86,6 +86,7 @@ class Verified:
     newest_at_ms: int | None
     looked_into: int
     findings: tuple[Finding, ...]
+    points: tuple[Stretch, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -142,6 +143,7 @@ async def verify(
         newest_at_ms=newest_at_ms,
         looked_into=look.opened,
         findings=tuple(findings),
+        points=tuple(await stretches_of(source, listed)),
     )
 
 

@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from edge_node.base.clock import Clock, SystemClock, boot_id, utc_text
+from edge_node.base.errors import ExitCode, StoreError
 from edge_node.base.files import atomic_write, read_status
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
+from edge_node.proof_orders import ProofOrderKind, read_proof_orders, replica_orders
 from edge_node.replication import anew, lag, litestream, sharing
 from edge_node.replication import epoch as epochs
+from edge_node.replication.ages import AgeRecord
+from edge_node.replication.capture import Capture, CaptureWatch
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
 from edge_node.replication.destination import CopyState, DestinationFailed
 from edge_node.replication.local_disk import LocalDisk, Reserve
@@ -32,12 +36,16 @@ from edge_node.replication.shipper import FIRST_DATABASE, Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
 from edge_node.services.destinations import configured
 from edge_node.services.own_status import OwnStatus
+from edge_node.services.replica_here import Here
 from edge_node.services.replica_ownership import Ownership
 from edge_node.services.replica_proofs import Proofs
 from edge_node.store.inspect import refuse_empty
 from edge_node.store.places import NAMES, db_path
 
 STATUS_EVERY_S = 1.0
+# The HIS is ordered behind this service, since it stops before it: it must not wait for a Litestream that cannot run,
+# nor for a database that the HIS itself has to bring back. Ready is then who looks after it, and says what is wrong.
+READY_WITHIN_S = 5.0
 DISK_EVERY_S = 30.0
 # For file systems without notices; and with them against what was missed, more rarely, since a day has 30,000 files.
 SCAN_EVERY_S, SCAN_BESIDE_NOTICES_S = 5.0, 15.0
@@ -47,18 +55,25 @@ LAST_SHIPMENT_S = 1.0
 LAST_CAPTURE_S = 1.0
 
 
-def run(config: Config, *, config_path: Path | None = None) -> None:
+def run(config: Config, *, config_path: Path | None = None, has_timers: bool = True) -> None:
     """Replicate until SIGTERM or SIGINT. Blocks; must be called in the main thread.
 
-    `config_path` is the file of the configuration, which the recovery kit holds.
+    `config_path` is the file of the configuration, which the recovery kit holds. Without `has_timers` it drills and
+    verifies its copies on time itself.
 
-    Raises StoreError (db-missing, db-corrupt), ReplicaError (Litestream missing or too old), ServiceError
-    already-running.
+    Raises StoreError (db-missing with exit code 75, db-corrupt), ReplicaError (Litestream missing or too old) and
+    ServiceError already-running.
     """
     os.umask(0o027)
     for name in NAMES:
-        refuse_empty(db_path(config.node.state_dir, name))
-    asyncio.run(_Service(config, SystemClock(), config_path).run())
+        try:
+            refuse_empty(db_path(config.node.state_dir, name))
+        except StoreError as error:
+            if error.code == "db-missing":
+                # `db ensure`, before the HIS, brings it back at any moment; who gave up would never copy it again.
+                error.exit_code = ExitCode.BUSY
+            raise
+    asyncio.run(_Service(config, SystemClock(), config_path, has_timers=has_timers).run())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +104,24 @@ class _Unusable:
 
 
 class _Service:
-    def __init__(self, config: Config, clock: Clock, config_path: Path | None) -> None:
+    def __init__(self, config: Config, clock: Clock, config_path: Path | None, *, has_timers: bool) -> None:
         node = config.node
         self._clock = clock
         self._databases = [db_path(node.state_dir, name) for name in NAMES]
         self._wal = db_path(node.state_dir, FIRST_DATABASE).with_name(f"{FIRST_DATABASE}.db-wal")
         self._epoch = epochs.make_epoch(node.state_dir, config.replica.local, epochs.current_epoch(node.state_dir))
         self._ownership = Ownership(config, self._epoch, clock, config_path=config_path)
-        self._proofs = Proofs(config, clock, config_path=config_path)
+        self._proofs = Proofs(
+            config,
+            clock,
+            config_path=config_path,
+            has_timers=has_timers,
+            owns=lambda: self._ownership.superseded_by is None,
+        )
         number = self._epoch.number
         self._replicas = {name: LocalReplica(epochs.replica_path(config.replica.local, number, name)) for name in NAMES}
+        self._settings = CaptureSettings(sync_every_s=config.replica.sync_every_s)
+        self._here = Here(self._replicas, FIRST_DATABASE, clock)
         self._supervisor = Supervisor(
             [
                 ReplicatedDb(
@@ -110,11 +133,23 @@ class _Service:
             ],
             run_dir=node.run_dir / "replica",
             program=litestream.binary(),
-            settings=CaptureSettings(sync_every_s=config.replica.sync_every_s),
+            settings=self._settings,
             clock=clock,
         )
-        self._disk = LocalDisk(self._replicas, budget_bytes=config.replica.disk_budget_bytes)
+        self._disk = LocalDisk(
+            self._replicas,
+            budget_bytes=config.replica.disk_budget_bytes,
+            meta_paths={name: epochs.meta_path(node.state_dir, number, name) for name in NAMES},
+        )
+        self._captures = CaptureWatch(every_s=self._settings.sync_every_s)
         self._reserve = Reserve(node.state_dir)
+        # Beside Litestream's metadata: a TXID means something in its epoch only.
+        self._ages = AgeRecord(
+            epochs.meta_path(node.state_dir, number, FIRST_DATABASE).with_name("ages.json"),
+            clock,
+            boot_id=boot_id(),
+            keep_s=self._settings.keep_snapshots_s,
+        )
         self._uploads = Counter()
         self._shippers: list[Shipper] = []
         self._unusable: list[_Unusable] = []
@@ -143,9 +178,11 @@ class _Service:
         self._notices: Notices | None = None
         self._is_ready = False
         self._run_dir = node.run_dir
+        self._orders_path = replica_orders(node.state_dir)
         # Which kills Litestream has begun anew for, by writer; beside its metadata, since it speaks of them.
         self._anew_path = epochs.meta_path(node.state_dir, number, FIRST_DATABASE).with_name("his-begun-anew")
         self._heeded = anew.Heeded(done=anew.read_done(self._anew_path))
+        self._expired_to: tuple[Mapping[str, int], Mapping[str, int]] = ({}, {})
 
     async def run(self) -> None:
         stop, asked = asyncio.Event(), asyncio.Event()
@@ -218,12 +255,14 @@ class _Service:
             self._look()
 
     async def _report(self) -> None:
-        watchdog_s = watchdog_interval_s()
+        watchdog_s, began = watchdog_interval_s(), self._clock.boottime()
         while True:
             self._heed_a_killed_writer()
             self._share_the_lines()
+            self._heed_pauses()
             self._write(stopped=False)
-            if not self._is_ready and self._supervisor.state is LitestreamState.RUNNING:
+            runs = self._supervisor.state is LitestreamState.RUNNING
+            if not self._is_ready and (runs or self._clock.boottime() - began >= READY_WITHIN_S):
                 self._is_ready = True
                 notify("READY=1")
             if watchdog_s is not None:
@@ -234,9 +273,25 @@ class _Service:
         while True:
             await asyncio.to_thread(self._reserve.keep)
             await asyncio.sleep(DISK_EVERY_S)
+            await self._expire()
+            await asyncio.to_thread(self._disk.look)
             if (shedding := self._disk.plan()) is not None:
                 await asyncio.to_thread(self._disk.shed, shedding)
                 self._look()
+
+    async def _expire(self) -> None:
+        """Litestream's part elsewhere: here it would go by the wall clock."""
+        heads = {name: replica.head for name, replica in self._replicas.items()}
+        ages = await asyncio.to_thread(self._ages.turn, heads)
+        kept_from, fine_from = (
+            ages.reached(keep_s) for keep_s in (self._settings.keep_snapshots_s, self._settings.keep_captures_s)
+        )
+        # A limit moves once an hour, and to look for what lies behind it takes a while.
+        if (kept_from, fine_from) != self._expired_to:
+            going = self._disk.expired(kept_from=kept_from, fine_from=fine_from)
+            if await asyncio.to_thread(self._disk.expire, going):
+                self._look()
+            self._expired_to = kept_from, fine_from
 
     def _heed_a_killed_writer(self) -> None:
         """Where a writer says that it follows one that was killed, Litestream must not go on from where it was."""
@@ -263,6 +318,12 @@ class _Service:
         for shipper in self._shippers:
             shipper.restrain(share)
 
+    def _heed_pauses(self) -> None:
+        orders = read_proof_orders(self._orders_path, now_ms=self._clock.wall_ms())
+        pauses = {order.destination: order for order in orders if order.kind is ProofOrderKind.PAUSE}
+        for shipper in self._shippers:
+            shipper.pause(pauses.get(shipper.name))
+
     def _write(self, *, stopped: bool) -> None:
         self._status.write(self._state(), stopped=stopped)
 
@@ -270,6 +331,9 @@ class _Service:
         reports = [shipper.report() for shipper in self._shippers]
         captured = {name: self._captured_ms(replica) for name, replica in self._replicas.items()}
         his = self._replicas[FIRST_DATABASE]
+        capture = self._captures.look(
+            written_ms=_modified_ms(self._wal), captured_ms=captured[FIRST_DATABASE], now_ms=self._clock.wall_ms()
+        )
         return {
             "epoch": self._epoch.number,
             "superseded_by": self._ownership.superseded_by,
@@ -281,11 +345,13 @@ class _Service:
             "txid": his.head,
             "captured_at": _utc(captured[FIRST_DATABASE]),
             "destinations": [
-                self._local_entry(his, captured[FIRST_DATABASE]),
-                *({**report.as_json(), **self._proofs.shown(report.name)} for report in reports),
+                self._local_entry(his, captured[FIRST_DATABASE], capture),
+                *({**report.as_json(capture), **self._proofs.shown(report.name)} for report in reports),
                 *(unusable.entry(his) for unusable in self._unusable),
             ],
             "uploads": self._uploads.samples(),
+            "points": {**self._proofs.points(), "local": self._here.shown()},
+            "disk": self._disk.as_json(),
             "problems": [
                 *(problem for report in reports for problem in report.problems),
                 *self._ownership.problems(),
@@ -306,15 +372,12 @@ class _Service:
         newest = replica.newest
         return replica.time_ms(newest) if newest else None
 
-    def _local_entry(self, replica: LocalReplica, captured_ms: int | None) -> Mapping[str, Any]:
-        """The local replica as a destination: current while Litestream captures, else as old as its newest file.
+    def _local_entry(self, replica: LocalReplica, captured_ms: int | None, capture: Capture) -> Mapping[str, Any]:
+        """The local replica as a destination.
 
         One that lost its beginning (its folder was removed) restores nothing: how much it lacks is not known.
         """
-        rpo_s: float | None = 0.0
-        if self._supervisor.state is not LitestreamState.RUNNING and _modified_ms(self._wal) > (captured_ms or 0):
-            rpo_s = None if captured_ms is None else max(0.0, (self._clock.wall_ms() - captured_ms) / 1000)
-        current = self._supervisor.state is LitestreamState.RUNNING
+        current, rpo_s = self._supervisor.state is LitestreamState.RUNNING and not capture.is_late, capture.uncaptured_s
         if replica.head and not replica.has_beginning:
             current, rpo_s = False, None
         return {

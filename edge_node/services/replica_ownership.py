@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_node.base.clock import Clock
+from edge_node.base.clock import Clock, utc_text
 from edge_node.base.errors import EdgeError
 from edge_node.base.logs import Repeated, event
 from edge_node.base.systemd import credential_path
 from edge_node.config.schema import Config
-from edge_node.replication.epoch import Epoch, replica_path
+from edge_node.replication import ltx
+from edge_node.replication.epoch import Claim, Epoch, make_epoch, new_nonce, replica_path
 from edge_node.replication.fence import Fence
-from edge_node.replication.kit import NEEDED, Kit, make_kit
+from edge_node.replication.kit import AUTHORITY, NEEDED, Kit, make_kit
 from edge_node.replication.store import offload
 from edge_node.replication.tail import Tail, export_tail
 from edge_node.store.places import db_path
@@ -49,7 +50,7 @@ class Ownership:
             self._lacks = (self._config_path.name,)
             return None
         kit = make_kit(self._config, text, epoch=self._epoch.number, now_ms=self._clock.wall_ms())
-        self._lacks = tuple(name for name in kit.lacks if name in NEEDED)
+        self._lacks = tuple(name for name in kit.lacks if name in (*NEEDED, *AUTHORITY.values()))
         return kit
 
     @property
@@ -69,11 +70,18 @@ class Ownership:
         return found
 
     async def run(self) -> None:
-        """Keep what was found written down; once superseded, export the tail."""
+        """Keep what was found written down; once superseded, export the tail.
+
+        Returns when this machine has begun a new epoch, since another has claimed its own as well: the service then
+        ends, and is started anew in that.
+        """
         failures = Repeated()
         while True:
             await asyncio.sleep(EVERY_S)
             self.fence.keep()
+            if self.fence.superseded is None and self.fence.rival is not None:
+                self._begin_next(self.fence.rival)
+                return
             if self.fence.superseded is None or self._tail is not None:
                 continue
             await asyncio.sleep(SETTLED_S)
@@ -88,6 +96,17 @@ class Ownership:
                 if failures.failed():
                     event("tail_not_exported", level="error", why=error)
                 await asyncio.sleep(RETRY_S)
+
+    def _begin_next(self, rival: Claim) -> None:
+        """Go on in the next epoch, whose claims end the rival's; nobody else has ever written there."""
+        node, ours = self._config.node, self._epoch
+        head = ltx.head(ltx.scan(replica_path(self._config.replica.local, ours.number, "his")))
+        new = Epoch(
+            number=ours.number + 1, nonce=new_nonce(), from_epoch=ours.number, from_txid=head, from_nonce=ours.nonce,
+            claimed_at=utc_text(self._clock.wall_ms()),
+        )  # fmt: skip
+        make_epoch(node.state_dir, self._config.replica.local, new.number, new=new)
+        event("epoch_begun", level="warning", epoch=new.number, instead_of=ours.number, rival=rival.machine)
 
     def _export(self) -> Tail:
         found = self.fence.superseded

@@ -1,7 +1,8 @@
 """The replicator's part in proving its copies: what drills have shown, orders to drill and verify, expiry, the clock.
 
 Drills, looks and expiry run as children, `edge-node replica …`: they take memory and processor for minutes, and
-whatever becomes of them must not touch the shipping. The weekly timer runs the same commands; one lock is for both.
+whatever becomes of them must not touch the shipping. Timers run the same commands; one lock is for both. What nobody
+has done in time is done from here (`proof_due`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +23,39 @@ from edge_node.base.process import PARENT_VARIABLE, clean_environment
 from edge_node.config.schema import Config
 from edge_node.proof_orders import ProofOrder, ProofOrderKind, read_proof_orders, replica_orders
 from edge_node.replication.clock_watch import ClockWatch
-from edge_node.replication.drill_record import read_record, record_path, shown
+from edge_node.replication.drill_record import last_at_ms, points_seen, read_record, record_path, shown
+from edge_node.replication.proof_due import Proof, due
 
 EVERY_S = 2.0
 EXPIRE_EVERY_S = 24 * 3600.0
 # A node that has just started has other things to do.
 FIRST_EXPIRY_S = 3600.0
-NOTHING: Mapping[str, Any] = {"last_drill": None, "last_drill_ok": None}
+DUE_EVERY_S = 60.0
+# One that left no word (killed, no room, a destination that does not answer) is tried again after so long.
+AGAIN_S = 6 * 3600.0
 
 
 class Proofs:
-    """`run` until cancelled; `shown` and `problems` are for the status file."""
+    """`run` until cancelled; `shown` and `problems` are for the status file.
 
-    def __init__(self, config: Config, clock: Clock, *, config_path: Path | None) -> None:
+    `has_timers`: systemd drills and verifies. `owns` says whether the history is still this machine's: one that was
+    replaced proves nothing and deletes nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        config_path: Path | None,
+        has_timers: bool = True,
+        owns: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._config, self._clock = config, clock
+        self._has_timers, self._owns = has_timers, owns
+        self._started_ms = clock.wall_ms()
+        self._due_at = clock.boottime()
+        self._tried: dict[tuple[Proof, str], float] = {}
         self._path = record_path(config.node.state_dir)
         # With --home the configuration lies beside the state, and names no folders.
         self._where = ("--home", str(config.node.state_dir))
@@ -47,14 +68,20 @@ class Proofs:
         self._expire_at = clock.boottime() + FIRST_EXPIRY_S
 
     def shown(self, destination: str) -> Mapping[str, Any]:
-        """What the last drill from a destination showed; read again when it has changed."""
-        try:
+        """What the last drill from a destination and the last look at it showed."""
+        return shown(self._read(), destination)
+
+    def points(self) -> Mapping[str, Any]:
+        """The restore points of each destination as the last look found them."""
+        return points_seen(self._read())
+
+    def _read(self) -> Mapping[str, Any]:
+        """The record, read again when it has changed."""
+        with contextlib.suppress(OSError):
             stat = self._path.stat()
-        except OSError:
-            return NOTHING
-        if (seen := (stat.st_mtime_ns, stat.st_ino)) != self._seen:
-            self._seen, self._record = seen, read_record(self._path)
-        return shown(self._record, destination)
+            if (seen := (stat.st_mtime_ns, stat.st_ino)) != self._seen:
+                self._seen, self._record = seen, read_record(self._path)
+        return self._record
 
     def problems(self) -> Sequence[dict[str, Any]]:
         """Reasons with code and args."""
@@ -70,6 +97,11 @@ class Proofs:
                 wish = ("--from", order.destination) if order.destination else ()
                 reason = ("--reason", order.why) if order.kind is ProofOrderKind.DRILL else ()
                 await self._child(str(order.kind), *wish, *reason, "--order", order.id)
+            if not self._owns():
+                continue
+            if self._clock.boottime() >= self._due_at:
+                self._due_at = self._clock.boottime() + DUE_EVERY_S
+                await self._prove_what_is_due()
             if self._clock.boottime() >= self._expire_at:
                 self._expire_at = self._clock.boottime() + EXPIRE_EVERY_S
                 await self._expire()
@@ -80,6 +112,21 @@ class Proofs:
         done = {*self._begun, *(read_record(self._path)["orders"] if orders else ())}
         kinds = (ProofOrderKind.DRILL, ProofOrderKind.VERIFY)
         return [order for order in orders if order.kind in kinds and order.id not in done]
+
+    async def _prove_what_is_due(self) -> None:
+        record, now_ms = read_record(self._path), self._clock.wall_ms()
+        names = [destination.name for destination in self._config.replica.destination]
+        for proof in Proof:
+            lasts = {name: last_at_ms(record, name, proof) for name in names}
+            hour = time.localtime(now_ms / 1000).tm_hour
+            for name in due(
+                proof, lasts, now_ms=now_ms, started_ms=self._started_ms, hour=hour, has_timers=self._has_timers
+            ):  # fmt: skip
+                tried = self._tried.get((proof, name), float("-inf"))
+                if self._clock.boottime() - tried >= AGAIN_S:
+                    self._tried[proof, name] = self._clock.boottime()
+                    reason = ("--reason", "due") if proof is Proof.DRILL else ()
+                    await self._child(proof, "--from", name, *reason)
 
     async def _expire(self) -> None:
         if self._watch.jump is not None:

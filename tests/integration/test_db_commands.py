@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Path:
     for name, migrations in DATABASES.items():
         create_database(db_path(home, name), migrations)
     rows = ", ".join(f"('J{n:02d}', '上呼吸道感染', 'infection', 'shxdgr')" for n in range(20))
-    sql(db_path(home, "his"), f"INSERT INTO icd VALUES {rows}")
+    sql(db_path(home, "his"), f"INSERT INTO icd (code, name, name_en, initials) VALUES {rows}")
     return home
 
 
@@ -150,6 +150,7 @@ def damage(path: Path) -> None:
 
 def make_newer(path: Path) -> None:
     sql(path, "INSERT INTO _sqlite_migrations(migration_set, name, applied_at) VALUES ('his', 'm9999_later', '')")
+    sql(path, "PRAGMA user_version=9999")
 
 
 FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -256,6 +257,16 @@ def test_where_only_a_person_can_help_ensure_lets_the_service_say_so(db: Db, hom
     assert done.returncode == 0, "else systemd would try it for ever"
     assert "a person must act" in done.stderr and "error: db-newer-than-program: " in done.stderr
     assert digest(path) == before
+
+
+def test_a_configuration_that_is_wrong_is_left_to_the_service_to_refuse(db: Db, home: Path) -> None:
+    """systemd looks at the service's own exit code only: by ExecStartPre's it would try for ever."""
+    config = home / "edge-node.toml"
+    config.write_text(config.read_text() + "\n[monitro]\n")
+    assert db("ensure").returncode == 3
+    done = db("ensure", "--before-service")
+    assert done.returncode == 0
+    assert done.stderr.startswith("error: config-invalid: ") and "monitro" in done.stderr
 
 
 def test_ensure_on_a_folder_without_data_makes_none(db: Db, home: Path) -> None:

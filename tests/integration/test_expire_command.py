@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from edge_node.cli.main import Where
 from edge_node.cli.replica import replica_group
 from edge_node.replication.ltx import file_name
 from tests.support.ltx_files import ltx_bytes
+from tests.support.old_copies import DAY_MS, history, put_history, set_time
 from tests.support.replicated import Replicated, make_replicated
 from tests.support.s3 import BUCKET, s3_server, write_key
 from tests.support.s3_objects import keys_of, objects_of, refusing_deletes
 
-DAY_MS = 86_400_000
 DAYS = 40
 PREFIX = "clinic-0042/e0001/his"
 
@@ -37,29 +37,12 @@ class Place:
     allow: Callable[[], None] | None
 
 
-def history(now_ms: int) -> Iterator[tuple[str, bytes, int]]:
-    """A snapshot every fifth day, two captures a day, and a coarser file over both: keys, contents, times."""
-    for day in range(DAYS):
-        time_ms = now_ms - (DAYS - day) * DAY_MS
-        first, last = 2 * day + 1, 2 * day + 2
-        spans = [(0, first, first), (0, last, last), (3, first, last)]
-        if day % 5 == 0:
-            spans.append((9, 1, last))
-        for level, low, high in spans:
-            name = f"{PREFIX}/{level:04x}/{file_name(low, high)}"
-            yield name, ltx_bytes(low, high, time_ms=time_ms), time_ms
-
-
 @pytest.fixture(params=["file", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     now_ms = round(time.time() * 1000)
     if request.param == "file":
         clinic = make_replicated(tmp_path / "home")
-        for key, content, time_ms in history(now_ms):
-            path = clinic.cloud / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            _set_time(path, time_ms)
+        put_history(clinic.cloud, PREFIX, days=DAYS, until_ms=now_ms)
         root = clinic.cloud / PREFIX
 
         def keys() -> set[str]:
@@ -75,7 +58,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         )
         write_key(clinic.home / "credentials" / "cloud-key")
         store = objects_of(server)
-        for key, content, time_ms in history(now_ms):
+        for key, content, time_ms in history(PREFIX, days=DAYS, until_ms=now_ms):
             attributes = {"mtime": f"{time_ms / 1000:.3f}", "litestream-timestamp": utc_text(time_ms)}
             obstore.put(store, f"edge/{key}", content, attributes=attributes)
         config = clinic.home / "edge-node.toml"
@@ -84,10 +67,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             config.write_text(config.read_text().replace(proxy.endpoint, server.endpoint))
 
         yield Place(clinic, lambda: {key.split(f"{PREFIX}/")[1] for key in keys_of(store, f"edge/{PREFIX}")}, allow)
-
-
-def _set_time(path: Path, time_ms: int) -> None:
-    os.utime(path, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
 
 
 def expire(place: Place, *arguments: str) -> Result:
@@ -127,9 +106,55 @@ def test_a_snapshot_of_the_future_stops_everything(place: Place) -> None:
     if place.allow is not None:
         return  # The times of a folder are quicker to change.
     newest = max((place.clinic.cloud / PREFIX / "0009").iterdir())
-    _set_time(newest, round(time.time() * 1000) + DAY_MS)
+    set_time(newest, round(time.time() * 1000) + DAY_MS)
     before = place.keys()
     done = expire(place, "--keep", "20d")
     assert isinstance(done.exception, EdgeError)
     assert done.exception.code == "clock-doubtful"
     assert place.keys() == before
+
+
+def test_the_histories_of_machines_before_go_when_they_are_no_longer_needed(place: Place) -> None:
+    """Two promotions ago, one promotion ago, and now: what a newer epoch restores need not be kept twice."""
+    if place.allow is not None:
+        return  # What is deleted at which place is the same; a folder shows it sooner.
+    cloud, now_ms = place.clinic.cloud, round(time.time() * 1000)
+    for epoch, days, ago_days in ((2, 30, 0), (1, 20, 30)):
+        root = cloud / f"clinic-0042/e{epoch:04d}"
+        if root.exists():
+            shutil.rmtree(root)
+        put_history(cloud, f"clinic-0042/e{epoch:04d}/his", days=days, until_ms=now_ms - ago_days * DAY_MS)
+    claimed = cloud / "clinic-0042/e0003/his/0000"  # Claimed, and not restoring yet: it is nobody's beginning.
+    claimed.mkdir(parents=True)
+    (claimed / file_name(5, 5)).write_bytes(ltx_bytes(5, 5, time_ms=now_ms))
+
+    def left(epoch: int) -> list[str]:
+        return sorted(path.name for path in (cloud / f"clinic-0042/e{epoch:04d}").rglob("*.ltx"))
+
+    # 40 days reach into the first epoch: it is thinned below them, and nothing else.
+    before = {epoch: left(epoch) for epoch in (1, 2, 3)}
+    said = json.loads(expire(place, "--keep", "40d", "--fine", "40d", "--json").stdout)
+    assert [(one["epoch"], one["whole"]) for one in said] == [(3, False), (1, False)]
+    assert (left(2), left(3)) == (before[2], before[3])
+    assert 0 < len(left(1)) < len(before[1])
+    for epoch, txid in ((1, 40), (2, 60)):
+        done = restored(place, epoch)
+        assert done.exit_code == 0 and f"TXID {txid} out of" in done.stdout, done.output
+    # 20 days are the second epoch's own: the first goes as a whole.
+    dry = expire(place, "--keep", "20d", "--fine", "20d", "--dry-run")
+    assert "his, epoch 1: " in dry.stdout and "all of it" in dry.stdout
+    assert left(1)
+    said = json.loads(expire(place, "--keep", "20d", "--fine", "20d", "--json").stdout)
+    assert {one["epoch"]: one["whole"] for one in said} == {3: False, 2: False, 1: True}
+    assert (left(1), left(3)) == ([], before[3])
+    assert "TXID 60 out of" in restored(place, 2).stdout
+    # And however short the wish: the newest that restores stays.
+    expire(place, "--keep", "8d", "--fine", "8d")
+    assert "TXID 60 out of" in restored(place, 2).stdout
+
+
+def restored(place: Place, epoch: int) -> Result:
+    """What a restore of that epoch would take."""
+    to = str(place.clinic.home / "none.db")
+    arguments = ("restore", "--from", "cloud", "--epoch", str(epoch), "--to", to, "--dry-run")
+    return CliRunner().invoke(replica_group, arguments, obj=Where(home=place.clinic.home))

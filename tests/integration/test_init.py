@@ -54,6 +54,8 @@ def test_a_real_clinic_has_one_administrator_who_must_choose_a_password(tmp_path
     assert result.exit_code == 0, result.output
     found = re.search(r"^  admin +(\S+)", result.output, flags=re.MULTILINE)
     assert found
+    authority = tmp_path / "node/credentials/ca-key"
+    assert stat.S_IMODE(authority.stat().st_mode) == 0o600, "made now, though the pages are this machine's alone yet"
     conn = connect_reader(tmp_path / "node/data/his.db")
     try:
         (row,) = conn.execute("SELECT code, password_hash, must_change FROM staff").fetchall()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge_node.journal import queries
-from edge_node.journal.month import ReportedLine, line_pieces, line_smoke, month_window, sla_month
+from edge_node.journal.month import ReportedLine, line_pieces, line_smoke, month_before, month_window, sla_month
 from edge_node.journal.record import record_maintenance
 from edge_node.orders import new_maintenance
 from edge_node.store.connection import Connection
@@ -238,6 +238,13 @@ def test_a_chart_of_now_does_not_call_the_newest_minute_missing(conn: Connection
 def test_what_is_no_month(month: str) -> None:
     with pytest.raises(ValueError):
         month_window(month, local=local)
+
+
+@pytest.mark.parametrize(
+    "now, before", [("2026-01-01T00:00", "2025-12"), ("2026-03-31T23:59", "2026-02"), ("2026-11-26T06:00", "2026-10")]
+)
+def test_the_month_before(now: str, before: str) -> None:
+    assert month_before(0, local=lambda _: datetime.fromisoformat(now)) == before
 
 
 def test_a_month_is_as_long_as_its_days() -> None:

@@ -111,6 +111,19 @@ def test_the_month_as_json(home: Path, month: str) -> None:
     assert unicom["verdict"] == "no-promise"
 
 
+def test_last_month_is_kept_among_the_nodes_own_reports(home: Path, month: str) -> None:
+    """What the monthly timer does; done again, it replaces its own report and no other."""
+    (home / "reports").mkdir()
+    for arguments in (("--format", "csv"), (), (), ("--line", "telecom")):
+        kept = run(home, "--month", "last", "--keep", *arguments)
+        assert kept.exit_code == 0, kept.output
+        assert kept.stdout == ""
+    names = {path.name for path in (home / "reports").iterdir()}
+    assert names == {f"sla-{month}.html", f"sla-{month}.csv", f"sla-{month}-telecom.html"}
+    assert "China Telecom" in (home / f"reports/sla-{month}.csv").read_text(encoding="utf-8-sig")
+    assert isinstance(run(home, "--month", month, "--keep", "--to", "x.html").exception, UsageError)
+
+
 def test_announced_work_is_named_and_what_was_said_afterwards_stands_out(home: Path, month: str) -> None:
     begins = story_begins_ms()
     works = [

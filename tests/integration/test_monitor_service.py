@@ -30,7 +30,8 @@ from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.services import monitor
 from monitoring.collector import to_metric
-from monitoring.families import FAMILIES, Kind, Sample
+from monitoring.families import FAMILIES
+from monitoring.family import Kind, Sample
 from monitoring.snapshot import Distribution, Value
 from tests.support.node_files import an_upstream, on_backup, outbox_state
 from tests.support.waiting import until

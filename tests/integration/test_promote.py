@@ -19,6 +19,7 @@ from edge_node.config.load import load
 from edge_node.his import audit
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed
 from edge_node.replication.epoch import current_epoch, is_proven, make_epoch, parse_claim
+from edge_node.replication.kit import AUTHORITY
 from edge_node.replication.promotion import read_promotion
 from edge_node.replication.sealing import Sealer, read_identity
 from edge_node.services.replica_ownership import data_key
@@ -52,6 +53,10 @@ class Cut(BaseException):
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     """A clinic that has shipped, and whose machine is gone."""
     made = made_clinic(tmp_path_factory.mktemp("clinic") / "a")
+    for name in AUTHORITY.values():
+        authority = made.home / "credentials" / name
+        if not authority.exists():
+            authority.write_text(f"the clinic's {name}\n")
     with shipping(made):
         pass
     return made
@@ -84,6 +89,10 @@ def check(clinic: Replicated, home: Path, cloud: str) -> None:
     changed = {table for table in before if before[table] != found[table]}
     assert changed <= {"audit_log", "sequence_block", *LITESTREAM_TABLES}
     assert (found["audit_log"], found["sequence_block"]) == (before["audit_log"] + 1, before["sequence_block"] + 1)
+    for name in AUTHORITY.values():
+        here, there = (folder / "credentials" / name for folder in (home, clinic.home))
+        assert here.read_bytes() == there.read_bytes(), "every computer of the clinic trusts it"
+        assert here.stat().st_mode & 0o777 == 0o600
     names = {path.name.removesuffix("-shm").removesuffix("-wal") for path in (home / "data").iterdir()}
     assert names == {"his.db", "node.db"}
     assert read_promotion(home) is None

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +17,12 @@ import pytest
 
 from edge_node.replication.bandwidth import Lane
 from edge_node.replication.destination import Destination, DestinationFailed
+from edge_node.replication.pace import Pace, Upload
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Sealer
 from tests.support.ltx_files import write_ltx
 from tests.support.s3 import BUCKET, S3Server, s3_server
+from tests.support.slow_link import slow_link
 
 T = TypeVar("T")
 
@@ -134,6 +137,57 @@ def test_a_large_upload_that_is_given_up_leaves_no_thread_and_no_object(rclone: 
         return [item.key for item in await cloud.list("given-up")]
 
     assert opened(rclone.access(), use, bandwidth_bits=400_000) == []
+
+
+def test_a_large_download_that_is_given_up_leaves_no_thread(rclone: S3Server, tmp_path: Path) -> None:
+    path, to = write_ltx(tmp_path / "replica", 9, 1, 5, content=os.urandom(20_000_000)), tmp_path / "back.ltx"
+
+    async def use(cloud: Destination) -> None:
+        await cloud.send("large-download/0009/x.ltx", path, Lane.SNAPSHOT)
+        (item,) = await cloud.list("large-download")
+        await until(lambda: busy_threads() == 0)
+        with slow_link(rclone.port, 0.0, bytes_per_s=2_000_000) as port:
+            thin = Destination("thin", f"s3://{BUCKET}/edge/copies", Sealer(()), s3=through(rclone, port))
+            await thin.open_to_read()
+            fetching = asyncio.create_task(thin.fetch(item, to, None))
+            await until(lambda: to.exists() and to.stat().st_size > 0, within_s=30)
+            fetching.cancel()
+            await asyncio.wait({fetching})
+            await until(lambda: busy_threads() == 0)
+            await thin.close()
+        assert to.stat().st_size < item.size_bytes
+
+    opened(rclone.access(), use)
+
+
+@pytest.mark.alone
+def test_a_large_upload_over_a_thin_line_tells_how_long_it_takes(rclone: S3Server, tmp_path: Path) -> None:
+    path = write_ltx(tmp_path / "replica", 9, 1, 5, content=os.urandom(45_000_000))
+    size_bytes = path.stat().st_size
+
+    async def use(_: Destination) -> tuple[float, list[tuple[float, float]]]:
+        with slow_link(rclone.port, 0.04, bytes_per_s=3_000_000) as port:
+            thin = Destination("thin", f"s3://{BUCKET}/edge/copies", Sealer(()), s3=through(rclone, port))
+            await thin.open(known=False)
+            upload, told = Upload(began_s=time.monotonic()), []
+            key, handed = "thin/0009/x.ltx", lambda size: upload.took(size, now_s=time.monotonic())
+            sending = asyncio.create_task(thin.send(key, path, Lane.SNAPSHOT, handed=handed))
+            while not sending.done():
+                now_s = time.monotonic()
+                if (left_s := Pace().left_s(size_bytes, upload, now_s=now_s)) is not None:
+                    told.append((now_s, left_s))
+                await asyncio.sleep(0.1)
+            await sending
+            await thin.close()
+            return time.monotonic(), told
+
+    ended_s, told = opened(rclone.access(), use)
+    wrong_s = sorted(abs(left_s - (ended_s - at_s)) for at_s, left_s in told)
+    assert told and wrong_s[len(wrong_s) // 2] < 5, (ended_s, told)
+
+
+def through(server: S3Server, port: int) -> S3Access:
+    return replace(server.access(), endpoint=f"http://127.0.0.1:{port}")
 
 
 ENDS_AT_ONCE = """

@@ -14,8 +14,9 @@ import pytest
 
 from edge_node.replication.destination import CopyState, Destination
 from edge_node.replication.epoch import Epoch, claim_key, make_claim, probe_key
-from edge_node.replication.sharing import WHOLE, Restraint, Share
+from edge_node.replication.sharing import WHOLE, Share
 from edge_node.replication.shipper import DestinationReport
+from edge_node.status.line_share import Restraint
 from tests.support.s3 import S3Server, s3_server
 from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
 

@@ -10,6 +10,7 @@ import pytest
 
 from edge_node.replication.destination import CopyState
 from edge_node.replication.shipper import DestinationReport
+from tests.support.clock import FakeClock
 from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
 
 
@@ -184,3 +185,37 @@ def test_a_stop_that_coincides_with_a_new_file_is_not_lost(bench: Bench) -> None
     bench.write(9, 1, 2)
     bench.replica.refresh()
     assert asyncio.run(run())
+
+
+def test_a_snapshot_that_leads_up_is_sent_by_one_lane(bench: Bench) -> None:
+    """After two weeks it is both the way up and due by itself: sent twice at once it would take twice as long."""
+    bench.write(9, 1, 2)
+    bench.ship(reaches(2))
+    bench.write(9, 1, 9, content=bytes(200_000))
+    looks = iter(range(40))  # Long enough for the other lane to have begun, and ended.
+    report = bench.ship(lambda report: reaches(9)(report) and next(looks, None) is None)
+    assert report.state is CopyState.CURRENT
+    assert (bench.outcome("sent"), bench.outcome("existed")) == (2, 0)
+
+
+class HeavyClock(FakeClock):
+    """Half a second passes between any two looks at it, as on a machine with much to find out."""
+
+    def boottime(self) -> float:
+        self.advance(0.5)
+        return super().boottime()
+
+
+def test_how_far_behind_is_found_out_seldom_where_it_takes_long(bench: Bench) -> None:
+    """After two weeks it takes half a second, and a status is written every second."""
+    bench.clock = clock = HeavyClock()
+    bench.write(0, 1, 1)
+    bench.replica.refresh()
+    shipper = bench.shipper()
+    first = shipper.report().copies["his"].lag
+    bench.write(0, 2, 2, content=bytes(100_000))
+    bench.replica.refresh()
+    second = shipper.report().copies["his"].lag
+    assert (second.txids, second.size_bytes) == (2, first.size_bytes)
+    clock.advance(60)
+    assert shipper.report().copies["his"].lag.size_bytes > 100_000

@@ -55,7 +55,9 @@ def write_on(clinic: Replicated, count: int) -> None:
     conn = connect(clinic.his)
     try:
         for _ in range(count):
-            conn.execute("INSERT INTO icd VALUES ('T' || hex(randomblob(8)), '试', 'trial', 's')")
+            conn.execute(
+                "INSERT INTO icd (code, name, name_en, initials) VALUES ('T' || hex(randomblob(8)), '试', 'trial', 's')"
+            )
     finally:
         close_keeping_wal(conn)
 

@@ -7,14 +7,13 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tests.lab.clinic import LabNode
 from tests.lab.staff import PAIRS, RATE_PER_S
-from tests.lab.topology import ROOT
+from tests.lab.topology import ROOT, Laboratory
 from tests.support.waiting import until
 
 SEATED_WITHIN_S, ENDS_WITHIN_S = 30.0, 20.0
@@ -66,8 +65,21 @@ class Load:
         return (self.folder / "staff.log").read_text(errors="replace")
 
 
+class Served(Protocol):
+    """A node whose pages a laboratory's desk can reach."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def authority(self) -> Path: ...
+    @property
+    def passwords(self) -> Mapping[str, str]: ...
+    @property
+    def lab(self) -> Laboratory: ...
+
+
 @contextlib.contextmanager
-def staff_at_work(node: LabNode, folder: Path, *, pairs: int = PAIRS, rate_per_s: float = RATE_PER_S) -> Iterator[Load]:
+def staff_at_work(node: Served, folder: Path, *, pairs: int = PAIRS, rate_per_s: float = RATE_PER_S) -> Iterator[Load]:
     """Staff at the desks, until the end or Load.stop; all of them have signed in on return."""
     folder.mkdir()
     accounts = folder / "accounts.json"

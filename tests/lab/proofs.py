@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from edge_node.base.errors import EdgeError
 from edge_node.replication.litestream import ControlSocket, SocketSilent
@@ -18,11 +19,18 @@ from tests.lab.receiver import Receiver
 from tests.support.waiting import until
 
 
-def database(node: LabNode) -> Path:
+class HasData(Protocol):
+    """A node, or a copy of its data, as these proofs look at it."""
+
+    @property
+    def home(self) -> Path: ...
+
+
+def database(node: HasData) -> Path:
     return node.home / "data/his.db"
 
 
-def nothing_answered_is_lost(node: LabNode, load: Load) -> None:
+def nothing_answered_is_lost(node: HasData, load: Load) -> None:
     """Every registration and every signature that the staff were answered is in the database."""
     with closing(connect_reader(database(node))) as conn:
         phones = dict(
@@ -42,7 +50,7 @@ def nothing_answered_is_lost(node: LabNode, load: Load) -> None:
         assert len({row["id"] for row in rows}) == len(rows), f"a {what} was answered twice under one id"
 
 
-def told_exactly_once_in_order(node: LabNode, receiver: Receiver) -> int:
+def told_exactly_once_in_order(node: HasData, receiver: Receiver) -> int:
     """The receiver holds every message of the outbox once, and each patient's in the order of the outbox.
 
     Returns how many there are. The outbox must be empty.

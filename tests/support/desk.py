@@ -47,13 +47,15 @@ class Exchange:
 class Desk:
     """One browser on one connection. `url` is where the HIS listens.
 
-    `before` is called before each request, and may wait; `heard` is told each one, also those that failed.
+    `before` is called before each request, and may wait; `heard` is told each one, also those that failed. Who waits at
+    most `answers_within_s` for an answer takes it for a failure.
     """
 
     url: str
     tls: ssl.SSLContext | None = None
     before: Callable[[], object] = lambda: None
     heard: Callable[[Exchange], object] = lambda exchange: None
+    answers_within_s: float = ANSWERS_WITHIN_S
     _cookies: dict[str, str] = field(default_factory=dict)
     _connection: http.client.HTTPConnection | None = None
     _csrf: str = ""
@@ -116,10 +118,10 @@ class Desk:
         assert where.port
         if self.tls is not None:
             self._connection = http.client.HTTPSConnection(
-                where.hostname, where.port, timeout=ANSWERS_WITHIN_S, context=self.tls
+                where.hostname, where.port, timeout=self.answers_within_s, context=self.tls
             )
         else:
-            self._connection = http.client.HTTPConnection(where.hostname, where.port, timeout=ANSWERS_WITHIN_S)
+            self._connection = http.client.HTTPConnection(where.hostname, where.port, timeout=self.answers_within_s)
         return self._connection
 
     def sign_in(self, code: str, password: str, *, station: str = "1") -> None:

@@ -27,6 +27,7 @@ from edge_node.his import request_key
 from edge_node.his.app import create_app
 from edge_node.his.cipher import Cipher
 from edge_node.his.context import HisContext
+from edge_node.his.copies import Copies, NoCopies
 from edge_node.his.line_history import LineHistory, NoHistory
 from edge_node.his.staff import passwords, queries
 from edge_node.his.staff.model import Role
@@ -162,6 +163,7 @@ def a_his(
     secure: bool = False,
     idle_lock_s: float = 900,
     line_history: Callable[[FakeClock], LineHistory] | None = None,
+    copies: Callable[[FakeClock], Copies] | None = None,
 ) -> Iterator[His]:
     """The HIS on a new database in `folder`."""
     path, clock = folder / "his.db", FakeClock()
@@ -177,8 +179,9 @@ def a_his(
     his: list[His] = []
     context = HisContext(
         db_path=path, writer=writer, clock=clock, node_status=lambda: his[0].status, cipher=Cipher(DATA_KEY),
-        clinic_name="西城门诊部", node_code="0042", epoch=1, language=language, idle_lock_s=idle_lock_s,
+        clinic_name="西城门诊部", node_code="0042", epoch=lambda: 1, language=language, idle_lock_s=idle_lock_s,
         line_history=NoHistory() if line_history is None else line_history(clock),
+        copies=NoCopies() if copies is None else copies(clock),
     )  # fmt: skip
     try:
         app = create_app(context, secret_key="only for tests", secure=secure)

@@ -18,7 +18,8 @@ from typing import Any
 
 from tests.support.waiting import until
 
-STARTS_WITHIN_S = 40.0
+# Some seconds on a quiet machine.
+STARTS_WITHIN_S = 90.0
 # The contract allows ten seconds; the rest is for a loaded machine that is slow to notice.
 STOPS_WITHIN_S = 12.0
 

@@ -35,8 +35,10 @@ def a_home(folder: Path, *upstreams: str) -> Path:
     """What the outbox and the HIS need."""
     for name in ("data", "credentials", "run"):
         (folder / name).mkdir(parents=True)
-    (folder / "credentials/his-secret").write_text("ab" * 32)
-    (folder / "credentials/data-key").write_text("cd" * 32)
+    for name, secret in (("his-secret", "ab" * 32), ("data-key", "cd" * 32)):
+        path = folder / "credentials" / name
+        path.write_text(secret)
+        path.chmod(0o600)
     text = '[node]\nid = "clinic-0042"\n[replica]\nplain = true\n' + "".join(upstreams)
     (folder / "edge-node.toml").write_text(text)
     create_database(db_path(folder, "his"), DATABASES["his"])

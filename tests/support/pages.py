@@ -23,7 +23,8 @@ ACTED_ON = frozenset(
 LATIN_IN_CHINESE = frozenset(
     """Alt Enter Esc Tab RPO RTO TXID SQLite Litestream HIS ICD ID BMI CT MRI English mmHg cloud local nas
     his replica monitor edge node status run init restore KiB MiB GiB kB MB GB training
-    links outbox line telecom unicom platform observe RTT MTU""".lower().split()
+    links outbox line telecom unicom platform observe RTT MTU
+    Windows Edge Chrome Chromium Firefox Safari Android HarmonyOS UOS iPad SHA hosts DNS""".lower().split()
 )
 
 # Pinyin initials, as in examples of what may be typed: words without a vowel.

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.disks import mounted, ran, sparse
+
 # XFS refuses to be smaller than 300 MB; all images are sparse.
 _OUTER_BYTES, _DISK_BYTES = 2 << 30, 512 << 20
-_ALONE_SECONDS = 60
 
 MISSING = next(
     (
@@ -43,10 +43,10 @@ class Disk:
     def power_cut(self) -> Iterator[Path]:
         """The disk as it is after its power went this instant, mounted beside the one that goes on."""
         image, place = self._outer / "cut.img", self._outer.with_name("cut")
-        _run("cp", "--reflink=always", str(self._outer / "disk.img"), str(image))
+        ran("cp", "--reflink=always", str(self._outer / "disk.img"), str(image))
         try:
             place.mkdir(exist_ok=True)
-            with _mounted(image, place):
+            with mounted(image, place):
                 yield place
         finally:
             image.unlink()
@@ -61,30 +61,10 @@ def a_disk(folder: Path) -> Iterator[Disk]:
     with ExitStack() as stack:
         outer_image = folder / "outer.img"
         stack.callback(outer_image.unlink, missing_ok=True)
-        _sparse(outer_image, _OUTER_BYTES)
-        _run("mkfs.xfs", "-q", "-m", "reflink=1", str(outer_image))
-        stack.enter_context(_mounted(outer_image, outer))
-        _sparse(outer / "disk.img", _DISK_BYTES)
-        _run("mkfs.ext4", "-q", "-F", str(outer / "disk.img"))
-        stack.enter_context(_mounted(outer / "disk.img", disk))
+        sparse(outer_image, _OUTER_BYTES)
+        ran("mkfs.xfs", "-q", "-m", "reflink=1", str(outer_image))
+        stack.enter_context(mounted(outer_image, outer))
+        sparse(outer / "disk.img", _DISK_BYTES)
+        ran("mkfs.ext4", "-q", "-F", str(outer / "disk.img"))
+        stack.enter_context(mounted(outer / "disk.img", disk))
         yield Disk(disk, outer)
-
-
-@contextmanager
-def _mounted(image: Path, place: Path) -> Iterator[None]:
-    """The loop device goes with the mount, also when this process is killed and somebody unmounts afterwards."""
-    _run("mount", "-o", "loop", str(image), str(place))
-    try:
-        yield
-    finally:
-        _run("umount", "-l", str(place))
-
-
-def _sparse(path: Path, size_bytes: int) -> None:
-    with path.open("wb") as file:
-        file.truncate(size_bytes)
-
-
-def _run(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=_ALONE_SECONDS)
-    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"

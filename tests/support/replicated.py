@@ -21,17 +21,20 @@ from edge_node.config.schema import Config
 from edge_node.store.connection import Connection, connect, connect_reader, create
 from tests.support.waiting import until
 
-# Levels and snapshots have no key in the configuration; a test in a hurry makes them shorter.
+# Levels and snapshots have no key in the configuration; a test in a hurry makes them shorter. What counts in hours and
+# days runs `faster`.
 RUN = """
-import sys
+import json, sys
 from functools import partial
 from pathlib import Path
 from edge_node.config.load import load
+from edge_node.replication import ages
 from edge_node.services import replica
 
-home = Path(sys.argv[1])
-if levels := tuple(float(text) for text in sys.argv[2:]):
-    replica.CaptureSettings = partial(replica.CaptureSettings, level_every_s=levels)
+home, wish = Path(sys.argv[1]), json.loads(sys.argv[2])
+replica.CaptureSettings = partial(replica.CaptureSettings, **wish["capture"])
+ages.MARK_EVERY_S /= wish["faster"]
+replica.DISK_EVERY_S /= min(wish["faster"], 100)
 replica.run(load(home / "edge-node.toml", home=home))
 """
 ENDING_S = 12.0
@@ -97,10 +100,11 @@ class Replicated:
         return int(self.destination().get("confirmed_txid", -1))
 
 
-def make_replicated(home: Path, destinations: str | None = None) -> Replicated:
+def make_replicated(home: Path, destinations: str | None = None, *, sync_every: str = "100ms") -> Replicated:
     """A home whose configuration ships encrypted, and two databases in WAL mode.
 
-    To the folder `cloud`, or to `destinations` as they stand in the configuration.
+    To the folder `cloud`, or to `destinations` as they stand in the configuration. Captures are more frequent than at a
+    clinic.
     """
     if destinations is None:
         destinations = f'[[replica.destination]]\nname = "cloud"\nurl = "file://{home}/cloud"\n'
@@ -108,7 +112,8 @@ def make_replicated(home: Path, destinations: str | None = None) -> Replicated:
     for name in ("data", "credentials", "shipping"):
         (home / name).mkdir(parents=True)
     (home / "edge-node.toml").write_text(
-        f'[node]\nid = "clinic-0042"\n\n[replica]\nsync_every = "100ms"\nencrypt_to = ["{identity.to_public()}"]\n\n'
+        f'[node]\nid = "clinic-0042"\n\n'
+        f'[replica]\nsync_every = "{sync_every}"\nencrypt_to = ["{identity.to_public()}"]\n\n'
         f"{destinations}"
     )
     for name in ("his", "node"):
@@ -133,11 +138,23 @@ def write_row(conn: Connection, chance: random.Random, *, at: int = 0, size_byte
     return int(cursor.lastrowid or 0)
 
 
-def start_replicator(node: Replicated, *, levels_s: Sequence[float] = ()) -> subprocess.Popen[bytes]:
-    """The replicator as a process of its own; its talk goes to home/replica.log. `levels_s`: how often each is made."""
+def start_replicator(
+    node: Replicated,
+    *,
+    levels_s: Sequence[float] = (),
+    faster: float = 1.0,
+    through: Sequence[str] = (),
+    **capture: float,
+) -> subprocess.Popen[bytes]:
+    """The replicator as a process of its own; its talk goes to home/replica.log.
+
+    `levels_s` says how often each is made, `capture` other settings of it; `faster`, how much faster its hours pass.
+    `through` is a command that becomes the one behind it, such as `ip netns exec NAME`.
+    """
+    wish = {"capture": capture | ({"level_every_s": levels_s} if levels_s else {}), "faster": faster}
     with (node.home / "replica.log").open("ab") as log:
         return subprocess.Popen(
-            (sys.executable, "-c", RUN, str(node.home), *map(str, levels_s)),
+            (*through, sys.executable, "-c", RUN, str(node.home), json.dumps(wish)),
             stdin=subprocess.DEVNULL,
             stderr=log,
             env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
@@ -157,11 +174,18 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTER
 
 
 @contextmanager
-def replicating(node: Replicated, *, levels_s: Sequence[float] = ()) -> Iterator[subprocess.Popen[bytes]]:
+def replicating(
+    node: Replicated,
+    *,
+    levels_s: Sequence[float] = (),
+    faster: float = 1.0,
+    through: Sequence[str] = (),
+    **capture: float,
+) -> Iterator[subprocess.Popen[bytes]]:
     """A replicator that captures; ended on the way out."""
-    process = start_replicator(node, levels_s=levels_s)
+    process = start_replicator(node, levels_s=levels_s, faster=faster, through=through, **capture)
     try:
-        until(lambda: node.state().get("litestream") == "running" and node.local_head() > 0, within_s=20)
+        until(lambda: node.state().get("litestream") == "running" and node.local_head() > 0, within_s=60)
         yield process
     finally:
         end(process)

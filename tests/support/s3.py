@@ -34,6 +34,7 @@ def write_key(path: Path, key: tuple[str, str] = KEY) -> Path:
     """A credential as the configuration names it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'access_key_id = "{key[0]}"\nsecret_access_key = "{key[1]}"\n')
+    path.chmod(0o600)
     return path
 
 

@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_node.base.clock import SystemClock
+from edge_node.base.clock import Clock, SystemClock
 from edge_node.base.instruments import Counter
 from edge_node.replication.destination import Destination
 from edge_node.replication.epoch import Epoch
 from edge_node.replication.fence import Fence
 from edge_node.replication.kit import Kit
+from edge_node.replication.kit_keeper import SEEN_EVERY_S
 from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Sealer
@@ -38,6 +39,8 @@ class Bench:
     uploads: Counter = field(default_factory=Counter)
     fence: Fence | None = None
     kit: Callable[[], Kit | None] = lambda: None
+    kit_seen_every_s: float = SEEN_EVERY_S
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         self.replica = LocalReplica(self.folder / "replica" / "e0001" / "his")
@@ -62,9 +65,10 @@ class Bench:
             replicas={"his": self.replica},
             record_path=self.folder / "shipping" / "cloud.json",
             uploads=self.uploads,
-            clock=SystemClock(),
+            clock=self.clock,
             fence=self.fence,
             kit=self.kit,
+            kit_seen_every_s=self.kit_seen_every_s,
         )
 
     def ship(

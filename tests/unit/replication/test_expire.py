@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from edge_node.replication.expire import ages, plan_expiry
+from edge_node.replication.expire import Expiry, History, ages, plan_expiries, plan_expiry
 from edge_node.replication.ltx import LtxFile, first_hole, frontier
 from edge_node.replication.shipping_plan import restore_chain
 
@@ -117,3 +117,65 @@ def test_ages_never_go_back() -> None:
         500,
         700,
     ]
+
+
+def an_epoch(chance: random.Random, days: int, *, begins_day: int) -> History:
+    """An epoch that began on a day: its TXIDs count from one again."""
+    files, snapshots = a_remote(chance, days)
+    shifted = {file: time_ms + begins_day * DAY_MS for file, time_ms in snapshots.items()}
+    return History(files=tuple(files), snapshots=shifted)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_over_epochs_every_kept_instant_still_begins_somewhere(seed: int) -> None:
+    chance = random.Random(seed)
+    lengths = [chance.randrange(3, 15) for _ in range(3)]
+    begins = [0, lengths[0], lengths[0] + lengths[1]]
+    histories = [an_epoch(chance, days, begins_day=day) for days, day in zip(lengths, begins, strict=True)]
+    now_ms, keep_s = sum(lengths) * DAY_MS, chance.uniform(1, 40) * DAY_S
+    found = plan_expiries(histories, now_ms=now_ms, keep_s=keep_s, fine_s=keep_s)
+    newest_ms = max(histories[-1].snapshots.values())
+    edge_ms = min(now_ms, newest_ms) - keep_s * 1000
+    left = [set(history.files) - set(one.goes) for history, one in zip(histories, found, strict=True)]
+
+    def begins_by(instant_ms: float, *, kept: bool) -> bool:
+        """Is there a snapshot to begin with, for what was so at this instant?"""
+        return any(
+            time_ms <= instant_ms and (not kept or file in left[place])
+            for place, history in enumerate(histories)
+            for file, time_ms in history.snapshots.items()
+        )
+
+    for step in range(20):
+        instant_ms = edge_ms + step * (now_ms - edge_ms) / 20
+        assert begins_by(instant_ms, kept=True) or not begins_by(instant_ms, kept=False)
+    assert restore_chain(left[-1]) == restore_chain(histories[-1].files), "the newest is the clinic"
+    for place, one in enumerate(found):
+        assert one.is_whole == (not left[place])
+        if one.is_whole:
+            assert [file.max_txid for file in one.goes] == sorted((f.max_txid for f in one.goes), reverse=True)
+            assert any(time_ms <= edge_ms for later in histories[place + 1 :] for time_ms in later.snapshots.values())
+        else:
+            assert restore_chain(left[place]) == restore_chain(histories[place].files)
+
+
+def test_a_clock_that_is_ahead_takes_no_epoch_away() -> None:
+    """ "Now" is the newest snapshot's, however late this machine's clock."""
+    chance = random.Random(3)
+    histories = [an_epoch(chance, 10, begins_day=0), an_epoch(chance, 10, begins_day=10)]
+    newest_ms = max(histories[1].snapshots.values())
+    soon = plan_expiries(histories, now_ms=newest_ms, keep_s=15 * DAY_S)
+    assert plan_expiries(histories, now_ms=newest_ms + 900 * DAY_MS, keep_s=15 * DAY_S) == soon
+    assert not any(one.is_whole for one in soon)
+
+
+def test_an_epoch_that_restores_nothing_yet_covers_nothing() -> None:
+    chance = random.Random(4)
+    claimed = History(files=(ltx(0, 7, 7),), snapshots={})
+    histories = [an_epoch(chance, 30, begins_day=0), claimed]
+    found = plan_expiries(histories, now_ms=60 * DAY_MS, keep_s=9 * DAY_S)
+    assert found[1].goes == ()
+    assert not found[0].is_whole
+    assert plan_expiries([claimed], now_ms=60 * DAY_MS) == (Expiry(goes=(), oldest=None),)
+    untimed = History(files=histories[0].files, snapshots={})
+    assert plan_expiries([histories[0], untimed], now_ms=60 * DAY_MS)[0].goes == (), "of the living no time is known"

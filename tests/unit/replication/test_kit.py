@@ -105,3 +105,27 @@ def test_a_schema_of_later_is_refused_in_words(tmp_path: Path) -> None:
         parse_kit(body)
     with pytest.raises(ValueError, match="not a recovery kit"):
         parse_kit(b"[]")
+
+
+def test_the_clinic_s_authority_comes_back_and_what_it_issued_does_not(tmp_path: Path) -> None:
+    """Every computer of the clinic trusts it: a new machine with another one would be a stranger at every desk."""
+    home = a_home(tmp_path)
+    issuing = TEXT + "[his]\ntls = { issue = true }\n"
+    assert a_kit(home, issuing).lacks == ("ca-cert", "ca-key")
+    for name in ("ca-cert", "ca-key", "his-cert", "his-key"):
+        (home / "credentials" / name).write_text(f"the {name}")
+    kit = parse_kit(a_kit(home, issuing).to_json())
+    assert kit.authority == {"certificate": "the ca-cert", "key": "the ca-key"}
+    assert (kit.lacks, kit.credentials.keys()) == ((), {"data-key", "his-secret"})
+    # Made and not used yet: it is kept all the same, and one half of it is no authority.
+    assert a_kit(home).authority == kit.authority
+    (home / "credentials" / "ca-key").unlink()
+    assert (a_kit(home).authority, a_kit(home).lacks) == (None, ("ca-key",))
+
+
+def test_a_certificate_that_was_given_to_the_his_is_in_it(tmp_path: Path) -> None:
+    home = a_home(tmp_path)
+    given = TEXT + "[his]\ntls = { certificate = 'hospital-cert', key = 'hospital-key' }\n"
+    (home / "credentials" / "hospital-cert").write_text("theirs")
+    kit = a_kit(home, given)
+    assert (kit.credentials["hospital-cert"], kit.lacks) == ("theirs", ("hospital-key",))

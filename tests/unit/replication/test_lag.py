@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_node.replication.lag import NO_LAG, Lag, catch_up_s, measure, oldest_lacked
+from edge_node.replication.lag import NO_LAG, Lag, measure, oldest_lacked
 from edge_node.replication.ltx import LtxFile
 
 
@@ -53,10 +53,3 @@ def test_measure(frontier: int, lacked_at_ms: int | None, lag: Lag) -> None:
 )
 def test_is_current(lag: Lag, current: bool) -> None:
     assert lag.is_current is current
-
-
-def test_catch_up() -> None:
-    behind = Lag(txids=2, size_bytes=3_000, rpo_s=9.0)
-    assert catch_up_s(behind, bytes_per_s=1_500) == 2.0
-    assert catch_up_s(behind, bytes_per_s=None) is None
-    assert catch_up_s(NO_LAG, bytes_per_s=None) == 0.0

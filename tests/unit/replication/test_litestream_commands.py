@@ -29,6 +29,7 @@ def test_configuration_says_how_to_capture_and_keep() -> None:
     assert document["levels"] == [{"interval": "30s"}, {"interval": "5m0s"}, {"interval": "1h0m0s"}]
     assert document["snapshot"] == {"interval": "24h0m0s", "retention": "168h0m0s"}
     assert document["l0-retention"] == "24h0m0s"
+    assert document["retention"] == {"enabled": False}, "it would go by the wall clock"
     assert document["shutdown-sync-timeout"] == "5s"
     assert document["socket"] == {"enabled": True, "path": "litestream.sock", "permissions": 0o600}
     assert [db["path"] for db in document["dbs"]] == [

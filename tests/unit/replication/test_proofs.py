@@ -179,7 +179,7 @@ def a_drill(outcome: Outcome, *, at_ms: int = NOW_MS) -> Drilled:
 
 def test_the_last_good_drill_outlives_a_bad_one(tmp_path: Path) -> None:
     path = tmp_path / "reports" / "proofs.json"
-    assert shown(read_record(path), "cloud") == {"last_drill": None, "last_drill_ok": None}
+    assert set(shown(read_record(path), "cloud").values()) == {None}
     keep_drill(path, "cloud", a_drill(Outcome.OK), order="a1")
     keep_drill(path, "cloud", a_drill(Outcome.FAILED, at_ms=NOW_MS + 1000))
     found = shown(read_record(path), "cloud")

@@ -94,6 +94,11 @@ TCP = 'ConnectError(\n        "tcp connect error",\n        10.100.0.9:80,\n    
             *(UNREACHABLE, "503 SlowDown: Reduce your request rate.", "SlowDown"),
             id="too-busy",
         ),
+        pytest.param(
+            answered("404 Not Found", xml("NoSuchUpload", "It may have been completed.")),
+            *(UNREACHABLE, "404 NoSuchUpload: It may have been completed.", "NoSuchUpload"),
+            id="an-upload-that-was-complete-already",
+        ),
         pytest.param(answered("502 Bad Gateway", "<html>"), UNREACHABLE, "502", None, id="a-gateway-without-its-store"),
         pytest.param(answered("302 Found"), UNREACHABLE, "302", None, id="sent-to-a-login-page"),
         pytest.param(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_node.replication.sharing import URGENT_PART, WHOLE, Restraint, Share, share
+from edge_node.replication.sharing import URGENT_PART, WHOLE, Share, share
+from edge_node.status.line_share import Restraint
 
 
 def line(*, active: bool, metered: bool) -> dict[str, Any]:
