@@ -1,24 +1,21 @@
-"""What a new clinic begins with: its departments and common diagnoses, and for a training clinic its staff.
+"""What a new clinic begins with: departments, common diagnoses, note templates; for training also staff, drugs, prices.
 
 `init` plants it; the official catalogues and the real staff come by `import` and `user add`.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from pypinyin import Style, lazy_pinyin
 from ulid import ULID
 
-from edge_node.his.seed_diagnoses import COMMON_DIAGNOSES
+from edge_node.his.catalogues import queries as catalogues
+from edge_node.his.catalogues.training import common_diagnoses, note_templates, training_drugs, training_prices
 from edge_node.his.staff import queries as staff_queries
 from edge_node.his.staff.model import Role
 from edge_node.store.connection import Connection
-
-# It reads zhui in every medical term; pypinyin knows the hammer, chui.
-_VERTEBRA = "椎"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +37,6 @@ class StaffSeed:
     title: str
     roles: tuple[Role, ...]
     department: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosisSeed:
-    """A row of the diagnosis catalogue; `initials` are the pinyin initials of the Chinese name."""
-
-    code: str
-    name: str
-    name_en: str
-    initials: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,26 +73,8 @@ def training_staff() -> tuple[StaffSeed, ...]:
         StaffSeed(code="taoran", name="陶然", title="副主任医师", roles=(Role.DOCTOR,), department="surgery"),
         StaffSeed(code="qinhanmin", name="秦汉民", title="主任医师", roles=(Role.DOCTOR,), department="tcm"),
         StaffSeed(code="xuyan", name="许岩", title="药师", roles=(Role.PHARMACIST,)),
+        StaffSeed(code="weiran", name="魏然", title="审计员", roles=(Role.AUDITOR,)),
     )
-
-
-def diagnoses() -> tuple[DiagnosisSeed, ...]:
-    """The common diagnoses with the initials by which they are found."""
-    return tuple(
-        DiagnosisSeed(code=code, name=name, name_en=name_en, initials=diagnosis_initials(name))
-        for code, name, name_en in COMMON_DIAGNOSES
-    )
-
-
-def diagnosis_initials(name: str) -> str:
-    """The pinyin initials of a medical term: jxzqgy for 急性支气管炎; digits stay, brackets and spaces do not.
-
-    The common reading of a phrase is right for medical terms, but for the vertebra; surnames, with their rare readings,
-    are another matter.
-    """
-    plain = re.sub(r"[^\w]", "", name)
-    parts = (lazy_pinyin(part, style=Style.FIRST_LETTER) for part in plain.split(_VERTEBRA))
-    return "z".join("".join(letters) for letters in parts).lower()
 
 
 def plant(
@@ -117,7 +86,8 @@ def plant(
     make_password: Callable[[], str],
     must_change: bool = True,
 ) -> list[Account]:
-    """Write the departments and diagnoses, and for a training clinic its staff, who are returned with their passwords.
+    """Write departments, diagnoses and note templates, and for a training clinic drugs, prices and staff, who are
+    returned with their passwords.
 
     Only into a new database, within the caller's transaction; IntegrityError when it was planted before. `at` is UTC
     milliseconds. `hash_password` takes its time by design (about 50 ms for each person).
@@ -130,10 +100,17 @@ def plant(
             for rank, seed in enumerate(default_departments(), start=1)
         ],
     )
+    catalogues.keep_icd(conn, common_diagnoses())
     conn.executemany(
-        "INSERT INTO icd (code, name, name_en, initials) VALUES (?, ?, ?, ?)",
-        [(seed.code, seed.name, seed.name_en, seed.initials) for seed in diagnoses()],
+        "INSERT INTO note_template (id, name, body, rank) VALUES (?, ?, ?, ?)",
+        [
+            (str(ULID()), name, json.dumps(asdict(note), ensure_ascii=False), rank)
+            for rank, (name, note) in enumerate(note_templates(), start=1)
+        ],
     )
+    if training:
+        catalogues.keep_drugs(conn, training_drugs(), at=at)
+        catalogues.keep_prices(conn, training_prices(), at=at)
     accounts = []
     for seed in training_staff() if training else ():
         password = make_password()

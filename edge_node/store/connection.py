@@ -67,6 +67,8 @@ def connect(path: Path) -> Connection:
     conn.execute("PRAGMA synchronous=FULL")
     conn.execute("PRAGMA wal_autocheckpoint=0")
     conn.execute("PRAGMA foreign_keys=ON")
+    # Else INSERT OR REPLACE deletes a row past the triggers that keep it (signed versions, the audit log).
+    conn.execute("PRAGMA recursive_triggers=ON")
     return conn
 
 

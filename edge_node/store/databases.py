@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlite_utils import Migrations
-
 from edge_node.store import his_migrations, node_migrations
 from edge_node.store.places import copies_dir, db_path
+from edge_node.store.schema import Schema
 
 __all__ = ["DATABASES", "copies_dir", "db_path"]
 
 # Its keys are `places.NAMES`.
-DATABASES: Mapping[str, Migrations] = {
+DATABASES: Mapping[str, Schema] = {
     "his": his_migrations.MIGRATIONS,
     "node": node_migrations.MIGRATIONS,
 }

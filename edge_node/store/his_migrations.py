@@ -6,9 +6,13 @@ are ULIDs made on the node. What order things happened in is told by sequences, 
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-MIGRATIONS = Migrations("his")
+from edge_node.store.clinic_day import CATALOGUES, PATIENTS, PRESCRIPTIONS, STAFF
+from edge_node.store.schema import Schema
+
+# m0003 lets a person be an auditor, a role that a program before it does not know.
+MIGRATIONS = Schema("his", needed="m0003_clinic_day")
 
 FIRST_SLICE = """
 CREATE TABLE sequence_block (
@@ -174,3 +178,10 @@ CREATE INDEX outbox_act_by_message ON outbox_act(message_seq);
 def m0002_outbox(db: Database) -> None:
     """Messages to the upstreams, and what people did with dead ones."""
     db.executescript(OUTBOX)
+
+
+@MIGRATIONS()
+def m0003_clinic_day(db: Database) -> None:
+    """Auditors and rights, triage and allergies, catalogues, prescriptions and orders."""
+    for part in (STAFF, PATIENTS, CATALOGUES, PRESCRIPTIONS):
+        db.executescript(part)

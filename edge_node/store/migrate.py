@@ -20,6 +20,7 @@ from edge_node.base.logs import event
 from edge_node.store.connection import Connection, close_keeping_wal, connect, connect_reader, transaction
 from edge_node.store.copies import copy_database, new_file
 from edge_node.store.failures import store_errors
+from edge_node.store.schema import can_read, read_needed, write_needed
 
 _SYSTEM_CLOCK = SystemClock()
 
@@ -63,14 +64,18 @@ def migrate(path: Path, migrations: Migrations, *, copies_dir: Path, clock: Cloc
 
 
 def pending(path: Path, migrations: Migrations) -> list[str]:
-    """Migrations that this program knows and the database lacks. Raises StoreError as `check`, db-behind excepted."""
+    """Migrations that this program knows and the database lacks. Raises StoreError as `check`, db-behind excepted.
+
+    A newer database is taken where it says that what this program does not know only adds (schema.py).
+    """
     with store_errors(path), contextlib.closing(connect_reader(path)) as conn:
         db = _database(conn)
         applied = [migration.name for migration in migrations.applied(db)]
         todo = [migration.name for migration in migrations.pending(db)]
-    known = _known(migrations)
+        needed = read_needed(conn)
+    known = known_names(migrations)
     unknown = [name for name in applied if name not in known]
-    if unknown:
+    if unknown and not can_read(needed, known):
         raise StoreError(
             "db-newer-than-program",
             f"the database at {path} is newer than this program",
@@ -103,6 +108,8 @@ def check(path: Path, migrations: Migrations) -> None:
 
 
 def _apply(conn: Connection, migrations: Migrations) -> None:
+    # First: killed in between, an older program refuses too much and not too little.
+    write_needed(conn, migrations)
     db = _database(conn)
     runs = [(together, list(run)) for together, run in groupby(migrations.pending(db), lambda todo: todo.transactional)]
     for i, (together, _) in enumerate(runs):
@@ -127,8 +134,8 @@ def _database(conn: Connection) -> Database:
     return Database(conn, execute_plugins=False, recursive_triggers=False)  # type: ignore[arg-type]
 
 
-def _known(migrations: Migrations) -> list[str]:
-    """Every migration of this program: what an empty database lacks."""
+def known_names(migrations: Migrations) -> list[str]:
+    """Every migration of this program, in order: what an empty database lacks."""
     db = Database(memory=True, execute_plugins=False, recursive_triggers=False)
     try:
         return [migration.name for migration in migrations.pending(db)]

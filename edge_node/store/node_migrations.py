@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-MIGRATIONS = Migrations("node")
+from edge_node.store.schema import Schema
+
+MIGRATIONS = Schema("node", needed="m0002_history")
 
 FIRST_SLICE = """
 -- A change of mode or line, with its reason. `seq` is its author's number, so that nothing is told twice.
@@ -127,3 +129,25 @@ CREATE TABLE recorder (
 def m0003_evidence(db: Database) -> None:
     """Announced work with who and why, the links of the lines, frozen incidents, the recorder itself."""
     db.executescript(EVIDENCE)
+
+
+COPIES = """
+-- Each restore drill once, by its destination and its beginning. `rto_ms`: from the first question to a database that
+-- was looked through, NULL where none came back; `newest` is the newest change that did. `checks`: what was looked at,
+-- as a list of name, outcome and what was seen.
+CREATE TABLE drill (
+    at INTEGER NOT NULL, destination TEXT NOT NULL, outcome TEXT NOT NULL, rto_ms INTEGER, txid INTEGER,
+    newest INTEGER, size_bytes INTEGER, checks TEXT NOT NULL DEFAULT '[]', PRIMARY KEY (at, destination)
+) STRICT, WITHOUT ROWID;
+
+-- How far each destination was behind at worst (its RPO) in the five minutes from `at` on; no row: not known.
+CREATE TABLE behind (
+    at INTEGER NOT NULL, destination TEXT NOT NULL, rpo_ms INTEGER NOT NULL, PRIMARY KEY (at, destination)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def m0004_copies(db: Database) -> None:
+    """How long each restore drill took and what it showed; how far each destination was behind."""
+    db.executescript(COPIES)

@@ -153,7 +153,8 @@ def find_diagnoses(conn: Connection, typed: str, *, limit: int = 9) -> list[Cata
                     WHEN instr(name, :t) OR instr(lower(name_en), :t) THEN 5
                     WHEN length(:t) > 1 AND instr(initials, :t) THEN 6
                END AS closeness
-        FROM icd WHERE closeness IS NOT NULL ORDER BY closeness, length(name), code LIMIT :limit
+        FROM icd WHERE closeness IS NOT NULL AND active = 1 AND kind <> 'tcm_syndrome'
+        ORDER BY closeness, length(name), code LIMIT :limit
         """,
         {"t": wanted, "limit": limit},
     )

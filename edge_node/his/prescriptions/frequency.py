@@ -20,10 +20,10 @@ class Frequency:
 
 FREQUENCIES: Mapping[str, Frequency] = {
     "once": Frequency(a_day=Decimal(1), words=text("Once"), single=True),
-    "qd": Frequency(a_day=Decimal(1), words=text("Once a day")),
-    "bid": Frequency(a_day=Decimal(2), words=text("Twice a day")),
-    "tid": Frequency(a_day=Decimal(3), words=text("3 times a day")),
-    "qid": Frequency(a_day=Decimal(4), words=text("4 times a day")),
+    "qd": Frequency(a_day=Decimal(1), words=text("1× a day")),
+    "bid": Frequency(a_day=Decimal(2), words=text("2× a day")),
+    "tid": Frequency(a_day=Decimal(3), words=text("3× a day")),
+    "qid": Frequency(a_day=Decimal(4), words=text("4× a day")),
     "qn": Frequency(a_day=Decimal(1), words=text("At bedtime")),
     "q4h": Frequency(a_day=Decimal(6), words=text("Every 4 hours")),
     "q6h": Frequency(a_day=Decimal(4), words=text("Every 6 hours")),
@@ -31,6 +31,6 @@ FREQUENCIES: Mapping[str, Frequency] = {
     "q12h": Frequency(a_day=Decimal(2), words=text("Every 12 hours")),
     "qod": Frequency(a_day=Decimal("0.5"), words=text("Every other day")),
     "qw": Frequency(a_day=Decimal(1) / 7, words=text("Once a week")),
-    "prn-q6h": Frequency(a_day=Decimal(4), words=text("When needed, at least 6 hours apart")),
-    "prn-q8h": Frequency(a_day=Decimal(3), words=text("When needed, at least 8 hours apart")),
+    "prn-q6h": Frequency(a_day=Decimal(4), words=text("If needed, 6 h apart")),
+    "prn-q8h": Frequency(a_day=Decimal(3), words=text("If needed, 8 h apart")),
 }

@@ -41,10 +41,10 @@ def is_valid(*, signed: datetime, until: date | None, now: datetime) -> bool:
     return now.date() <= (until or signed.date())
 
 
-def extension_refused(*, signed: datetime, until: date, reason: str) -> str:
+def extension_refused(*, signed: date, until: date, reason: str) -> str:
     """Why a validity cannot be written on the sheet: a code, or nothing."""
-    if until < signed.date():
+    if until < signed:
         return "validity-past"
-    if until > signed.date() + timedelta(days=MOST_VALID_DAYS - 1):
+    if until > signed + timedelta(days=MOST_VALID_DAYS - 1):
         return "validity-too-long"
     return "" if reason.strip() else "validity-reason"

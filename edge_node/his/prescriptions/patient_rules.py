@@ -33,26 +33,27 @@ _ENDINGS = ("过敏", "抗生素", "抗菌药", "药物", "药", "类")
 def allergy_to(substance: str, catalogue: Iterable[Drug]) -> Allergy:
     """An allergy as somebody wrote it, with the groups that the catalogue knows it by: its own name as a group, and the
     groups of drugs that have nothing but it in them."""
-    written = _plain(substance)
+    written = plain(substance)
     groups: dict[str, None] = {}
     for drug in catalogue:
         for group in drug.groups:
-            if _plain(group) == written or (len(drug.ingredients) == 1 and written in map(_plain, drug.ingredients)):
+            if plain(group) == written or (len(drug.ingredients) == 1 and written in map(plain, drug.ingredients)):
                 groups.setdefault(group)
     return Allergy(substance=substance, groups=tuple(groups))
 
 
-def _plain(words: str) -> str:
-    plain = words.strip()
+def plain(words: str) -> str:
+    """A substance without the endings that people add: 青霉素 for 青霉素类药物."""
+    left = words.strip()
     for _ in _ENDINGS:
-        plain = next((plain.removesuffix(end) for end in _ENDINGS if plain.endswith(end) and plain != end), plain)
-    return plain
+        left = next((left.removesuffix(end) for end in _ENDINGS if left.endswith(end) and left != end), left)
+    return left
 
 
 def allergic(drug: Drug, allergies: Iterable[Allergy]) -> Allergy | None:
     """The allergy that forbids this drug."""
     for allergy in allergies:
-        same_substance = _plain(allergy.substance) in {_plain(name) for name in drug.ingredients}
+        same_substance = plain(allergy.substance) in {plain(name) for name in drug.ingredients}
         if same_substance or set(allergy.groups) & set(drug.groups):
             return allergy
     return None

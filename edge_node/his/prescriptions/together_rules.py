@@ -55,8 +55,12 @@ def _same_ingredient(numbered: Sequence[tuple[int, Line]], sheet: Sheet) -> Iter
             code="same-ingredient",
             lines=lines,
             subject=ingredient,
-            values={"ingredient": ingredient, "grams": short(sum(amounts, Decimal(0)) / 1000)},
+            values={"ingredient": ingredient, "amount": _weight(sum(amounts, Decimal(0)))},
         )
+
+
+def _weight(mg: Decimal) -> str:
+    return f"{short(mg)} mg" if mg < 100 else f"{short(mg / 1000)} g"
 
 
 def _meets(one: str, other: str, first: Drug, second: Drug) -> bool:

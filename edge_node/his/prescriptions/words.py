@@ -53,7 +53,7 @@ WHAT: Mapping[str, Text] = {
     "antibacterial-right": text(
         "Line %(lines)s %(drug)s: a restricted antibacterial; you have no right to prescribe it"
     ),
-    "same-ingredient": text("Lines %(lines)s: all hold %(ingredient)s, together %(grams)s g a day"),
+    "same-ingredient": text("Lines %(lines)s: all hold %(ingredient)s, together %(amount)s a day"),
     "interaction": text("Lines %(lines)s: %(one)s with %(other)s: %(effect)s"),
     "incompatible-herbs": text("Lines %(lines)s: %(one)s and %(other)s oppose each other"),
     "supply-too-long": text("%(days)d days; at most %(most)d without a reason"),

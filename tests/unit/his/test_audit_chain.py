@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_node.base.clock import ClockState
-from edge_node.his.audit import NO_HASH, Who, record, verify
+from edge_node.his.audit import NO_HASH, Chain, Damage, Who, record, verify, walk
 from edge_node.store.connection import Connection, DatabaseError, transaction
 from tests.support.databases import his_database
 
@@ -63,16 +63,45 @@ def test_tampering_shows_where_it_begins(five_rows: Connection, tampering: str, 
     assert verify(five_rows) == first_broken
 
 
-def test_a_missing_tail_shows_against_a_head_noted_before(five_rows: Connection) -> None:
+@pytest.mark.parametrize(
+    "tampering, broken",
+    [
+        pytest.param("UPDATE audit_log SET detail = '{}' WHERE seq = 3", (3, Damage.CHANGED), id="changed"),
+        pytest.param("DELETE FROM audit_log WHERE seq = 2", (2, Damage.MISSING), id="taken-out"),
+        pytest.param(
+            "UPDATE audit_log SET previous_hash = zeroblob(32) WHERE seq = 4", (4, Damage.OUT_OF_CHAIN), id="unchained"
+        ),
+        pytest.param("DELETE FROM audit_log WHERE seq > 3", (4, Damage.TAIL_MISSING), id="cut-off"),
+        pytest.param("DELETE FROM audit_log", (1, Damage.TAIL_MISSING), id="emptied"),
+    ],
+)
+def test_the_damage_is_named(five_rows: Connection, tampering: str, broken: tuple[int, Damage]) -> None:
+    five_rows.execute(tampering)
+    found = walk(five_rows)
+    assert found.broken is not None and (found.broken.seq, found.broken.damage) == broken
+    assert found.rows == broken[0] - 1
+
+
+def test_the_head_of_a_whole_chain_is_its_last_hash(five_rows: Connection) -> None:
+    (head,) = five_rows.execute("SELECT hash FROM audit_log WHERE seq = 5").fetchone()
+    assert walk(five_rows) == Chain(rows=5, head=bytes(head), broken=None)
+
+
+def test_a_cut_that_turns_the_counter_back_shows_against_a_head_noted_before(five_rows: Connection) -> None:
     (head,) = five_rows.execute("SELECT hash FROM audit_log WHERE seq = 5").fetchone()
     five_rows.execute("DELETE FROM audit_log WHERE seq = 5")
+    five_rows.execute("UPDATE sqlite_sequence SET seq = 4 WHERE name = 'audit_log'")
     assert verify(five_rows) is None
     assert five_rows.execute("SELECT 1 FROM audit_log WHERE hash = ?", (head,)).fetchone() is None
 
 
 def test_the_database_refuses_to_change_or_delete_a_row(conn: Connection) -> None:
     _record(conn, 1)
-    for statement in ("UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log"):
+    replace = (
+        "REPLACE INTO audit_log (seq, at, clock_state, station, address, action, object, detail, previous_hash, hash) "
+        "SELECT seq, at, clock_state, station, address, 'x', object, detail, previous_hash, hash FROM audit_log"
+    )
+    for statement in ("UPDATE audit_log SET action = 'x'", "DELETE FROM audit_log", replace):
         with pytest.raises(DatabaseError, match="audit log is never"):
             conn.execute(statement)
 

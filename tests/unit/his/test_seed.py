@@ -7,7 +7,10 @@ import re
 import pytest
 from pypinyin import Style, pinyin
 
-from edge_node.his.seed import default_departments, diagnoses, diagnosis_initials, training_staff
+from edge_node.his.catalogues.icd import DiagnosisKind, IcdEntry
+from edge_node.his.catalogues.initials import initials
+from edge_node.his.catalogues.training import common_diagnoses
+from edge_node.his.seed import default_departments, training_staff
 from edge_node.his.staff.model import Role
 
 
@@ -38,9 +41,13 @@ def test_staff_codes_are_plain_and_differ() -> None:
     assert all(re.fullmatch("[a-z]{3,12}", code) for code in codes)
 
 
+def diagnoses() -> list[IcdEntry]:
+    return [entry for entry in common_diagnoses() if entry.kind is DiagnosisKind.DISEASE]
+
+
 def test_diagnoses_have_codes_of_the_clinical_edition() -> None:
     catalogue = diagnoses()
-    assert 50 <= len(catalogue) == len({entry.code for entry in catalogue}) == len({entry.name for entry in catalogue})
+    assert 150 <= len(catalogue) == len({entry.code for entry in catalogue}) == len({entry.name for entry in catalogue})
     assert [entry.code for entry in catalogue if not re.fullmatch(r"[A-Z]\d\d\.(\d|x)\d\d", entry.code)] == []
     assert all(re.search(r"[\u4e00-\u9fff]", entry.name) and entry.name_en.isascii() for entry in catalogue)
 
@@ -48,14 +55,14 @@ def test_diagnoses_have_codes_of_the_clinical_edition() -> None:
 def test_initials_are_a_reading_of_the_name() -> None:
     for entry in diagnoses():
         characters = re.sub(r"[^\u4e00-\u9fff]", "", entry.name)
-        letters = re.sub(r"\d", "", entry.initials)
+        letters = initials(re.sub(r"[\da-zA-Z]", "", entry.name))
         readings = pinyin(characters, style=Style.FIRST_LETTER, heteronym=True)
         assert len(letters) == len(characters), entry
         assert all(letter in possible for letter, possible in zip(letters, readings, strict=True)), entry
 
 
 @pytest.mark.parametrize(
-    "name, initials",
+    "name, letters",
     [
         ("急性支气管炎", "jxzqgy"),
         ("2 型糖尿病", "2xtnb"),
@@ -65,5 +72,5 @@ def test_initials_are_a_reading_of_the_name() -> None:
         ("颈椎病", "jzb"),
     ],
 )
-def test_initials(name: str, initials: str) -> None:
-    assert diagnosis_initials(name) == initials
+def test_initials(name: str, letters: str) -> None:
+    assert initials(name) == letters
