@@ -8,7 +8,7 @@ RUNTIME := .venv/.runtime
 TOOLS := .venv/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-deps check format lock translations lab bench clean
+.PHONY: help run test test-long test-deps check format lock translations lab bench bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ test-long: $(TOOLS) ## the long variants: hours, hundreds of cuts
 test-deps: ## install what the skippable tiers need (Debian packages, as root)
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends python3-venv make git iproute2 ca-certificates util-linux \
-		systemd nftables frr xfsprogs e2fsprogs chromium fonts-noto-cjk fonts-noto-cjk-extra prometheus >/dev/null
+		systemd systemd-container mmdebstrap zstd nftables frr xfsprogs e2fsprogs shellcheck chromium fonts-noto-cjk fonts-noto-cjk-extra prometheus prometheus-alertmanager libnss3-tools >/dev/null
 
 check: $(TOOLS) ## format, lint, types
 	@$(BIN)/ruff format --check .
@@ -42,6 +42,9 @@ lab: $(TOOLS) ## build a clinic, two carriers and a cloud to try outages in (as 
 
 bench: $(TOOLS) ## print the benchmark tables
 	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python -m tests.bench.$$(basename $$file .py) || exit 1; done
+
+bundle: $(RUNTIME) ## one archive in dist/ that installs on a Debian 12 without internet (ARCH=aarch64 for another processor)
+	@$(BIN)/python -m edge_node.release.build --to dist $(if $(ARCH),--arch $(ARCH))
 
 translations: $(TOOLS) ## extract the sentences of the pages, update and compile the catalogs
 	@$(BIN)/python -m tests.support.catalogs

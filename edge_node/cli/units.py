@@ -1,132 +1,41 @@
-"""`edge-node units install`: the units and what they need of the system, from the release that is in use.
+"""`edge-node units install` and `remove`: the units and what they need of the system.
 
-Safe to run again: what is right already is left alone, and every step is printed. Units are links into the release's
-own folder, so that an upgrade changes them together with the program.
+Both are safe to run again: what is right already is left alone, and every step is printed. What goes where is decided
+in `unit_files.py`.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
+import contextlib
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from edge_node.base.errors import ExitCode, ServiceError
-from edge_node.base.files import atomic_write
-from edge_node.base.shared_key import ABSENT
-from edge_node.cli.main import Where, where_options
+from edge_node.base.errors import ConfigError, ExitCode, ServiceError
+from edge_node.base.process import ProgramMissing, ProgramTimedOut, clean_environment, run
+from edge_node.cli.main import DEFAULT_CONFIG, Where, where_options
 from edge_node.cli.output import answer, talk
-from edge_node.config.schema import Config
+from edge_node.cli.unit_files import TARGET, UNITS, Step, places, steps, stored
+from edge_node.config.schema import LINKS_DIR, RUN_DIR, STATE_DIR, Config
 
 RELEASE = Path("/opt/edge-node/current")
-SERVICES = ("links", "his", "replica", "outbox", "monitor")
-# What timers start.
-PROOFS = ("drill", "verify")
-UNITS = (
-    *(f"edge-{name}.service" for name in (*SERVICES, *PROOFS)),
-    *(f"edge-{name}.timer" for name in PROOFS),
-    "edge-his.socket",
-    "edge-node.target",
-    "edge-node.slice",
-)
-# Where the rest of the system looks for it; what the package ships, and under which name.
-BESIDE = {
-    "edge-node.sysusers.conf": "etc/sysusers.d/edge-node.conf",
-    "edge-node.tmpfiles.conf": "etc/tmpfiles.d/edge-node.conf",
-    "edge-node.sysctl.conf": "etc/sysctl.d/60-edge-node.conf",
-    "edge-node.networkd.conf": "etc/systemd/networkd.conf.d/60-edge-node.conf",
-    "edge-node.rt_protos.conf": "etc/iproute2/rt_protos.d/edge-node.conf",
-}
-SYSTEM = "etc/systemd/system"
+# Programs of the system, where a login of root's would find them.
+SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# Stopping everything takes half a minute at the most (TimeoutStopSec= of the units, one after the other).
+RUNS_WITHIN_S = 120.0
 AFTERWARDS = (
     ("systemd-sysusers",),
-    ("systemd-tmpfiles", "--create", "edge-node.conf"),
+    ("systemd-tmpfiles", "--create", "edge-node.conf", "edge-node-replica.conf"),
     ("sysctl", "-q", "-p", "/etc/sysctl.d/60-edge-node.conf"),
     ("systemctl", "daemon-reload"),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """`path` is a symbolic link to `target`."""
-
-    path: Path
-    target: Path
-
-    def is_done(self, root: Path) -> bool:
-        place = root / self.path
-        return place.is_symlink() and place.readlink() == self.target
-
-    def do(self, root: Path) -> None:
-        place = root / self.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.with_name(f".{place.name}.new")
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(self.target)
-        beside.replace(place)
-
-    def __str__(self) -> str:
-        return f"/{self.path} -> {self.target}"
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """`path` holds exactly `content`."""
-
-    path: Path
-    content: str
-
-    def is_done(self, root: Path) -> bool:
-        try:
-            return (root / self.path).read_text(encoding="utf-8") == self.content
-        except OSError:
-            return False
-
-    def do(self, root: Path) -> None:
-        place = root / self.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(place, self.content.encode(), mode=0o644)
-
-    def __str__(self) -> str:
-        return f"/{self.path} (written)"
-
-
-Step = Link | Text
-
-
-def steps(config: Config, source: Path) -> Iterator[Step]:
-    """What must be there, in an order that is safe to stop within; pure. `source` holds the package's units."""
-    for shipped, place in BESIDE.items():
-        yield Link(Path(place), source / shipped)
-    for name in (*SERVICES, *PROOFS):
-        yield Link(Path(SYSTEM, f"edge-{name}.service.d", "10-hardening.conf"), source / "hardening.conf")
-    head = "# Written by edge-node units install from his.listen.\n[Socket]\n"
-    listen = f"{head}ListenStream=\nListenStream={config.his.listen}\n"
-    yield Text(Path(SYSTEM, "edge-his.socket.d", "listen.conf"), listen)
-    yield Text(Path(SYSTEM, "edge-links.service.d", "20-credentials.conf"), _line_credentials(config))
-    for unit in UNITS:
-        yield Link(Path(SYSTEM, unit), source / unit)
-
-
-def _line_credentials(config: Config) -> str:
-    """The keys of signed targets, for a service that cannot look into the folder of credentials.
-
-    The second line of each is what systemd gives where there is no file: the service then says so itself, and ends.
-    """
-    text = "# Written by edge-node units install from the targets of the lines: their keys.\n[Service]\n"
-    names = sorted({target.credential for line in config.line for target in line.target if target.credential})
-    for name in names:
-        text += f"LoadCredential={name}:{config.node.state_dir / 'credentials' / name}\nSetCredential={name}:{ABSENT}\n"
-    return text
-
-
 def shipped_units() -> Path:
-    """The folder of the units of the release that runs: in its environment, or beside the sources."""
-    for folder in (Path(sys.prefix, "lib/systemd/system"), Path(__file__).resolve().parents[2] / "systemd"):
+    """The folder of the units of the release that runs: beside the sources, or in its environment."""
+    for folder in (Path(__file__).resolve().parents[2] / "systemd", Path(sys.prefix, "lib/systemd/system")):
         if (folder / UNITS[0]).exists():
             return folder
     raise ServiceError(
@@ -149,39 +58,112 @@ def units_group() -> None:
 @where_options
 @click.pass_obj
 def install(where: Where, root: Path, dry_run: bool, reason: str) -> None:
-    """Link the units, users, folders and kernel settings into the system; run it again when his.listen or a target's
-    credential has changed."""
+    """Link the units, users, folders and kernel settings into the system, and have the node started with the machine.
+
+    Run it again when his.listen, a credential's name, replica.local or a folder of copies has changed, and when a
+    secret was put into or taken out of /etc/credstore.encrypted.
+    """
     config = where.load()
+    if root == Path("/"):
+        _check_known_to_units(where, config)
     source = shipped_units()
     if root == Path("/") and source.is_relative_to(sys.prefix) and RELEASE.exists():
         source = RELEASE / source.relative_to(sys.prefix)
-    todo = [step for step in steps(config, source) if not step.is_done(root)]
+    todo = [step for step in steps(config, source, stored(root)) if not step.is_done(root)]
     for step in todo:
         if not dry_run:
-            try:
-                step.do(root)
-            except OSError as error:
-                raise ServiceError(
-                    "privilege-missing",
-                    f"/{step.path} cannot be made: {error.strerror}",
-                    context=None,
-                    hint="sudo edge-node units install",
-                    exit_code=ExitCode.NETWORK,
-                ) from error
+            _do(step, root)
         answer(f"{'would link' if dry_run else 'linked'} {step}")
     if not todo:
         answer("everything is in place")
-    if not dry_run and root == Path("/") and Path("/run/systemd/system").is_dir():
-        _afterwards()
+    if not dry_run and _is_running_system(root):
+        _run(AFTERWARDS)
+        if todo:
+            talk(f"what runs keeps what it had: systemctl restart {TARGET}")
     if reason:
         talk(f"reason: {reason}")
 
 
-def _afterwards() -> None:
-    for argv in AFTERWARDS:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env={"PATH": os.defpath}
+@units_group.command("remove")
+@click.option("--root", type=click.Path(path_type=Path), default=Path("/"), help="Another root than /, for an image.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+@click.option("--reason", default="", help="Why, for the record.")
+@where_options
+def remove(root: Path, dry_run: bool, reason: str) -> None:
+    """Stop the services and take away what `units install` made. Data, configuration and users stay.
+
+    Routes stay as well, until `edge-node line cleanup`, and kernel settings until the next start of the machine.
+    """
+    found = [path for path in places() if (root / path).is_symlink() or (root / path).is_file()]
+    if found and not dry_run and _is_running_system(root):
+        # All by name: the target's own job is done before its parts have stopped.
+        _run([("systemctl", "stop", *UNITS)])
+    for path in found:
+        if not dry_run:
+            try:
+                (root / path).unlink()
+            except OSError as error:
+                raise _not_permitted(path, error, "remove") from error
+        answer(f"{'would remove' if dry_run else 'removed'} /{path}")
+    if not found:
+        answer("nothing of ours is there")
+    if not dry_run:
+        for path in places():
+            # Where somebody has put a drop-in of their own, the folder stays.
+            with contextlib.suppress(OSError):
+                (root / path).rmdir()
+        if found and _is_running_system(root):
+            _run([("systemctl", "daemon-reload")])
+    if reason:
+        talk(f"reason: {reason}")
+
+
+def _check_known_to_units(where: Where, config: Config) -> None:
+    """The units and the folders of edge-node.tmpfiles.conf name these places. Raises ConfigError for others."""
+    named = {
+        "the configuration": (where.path().absolute(), DEFAULT_CONFIG),
+        "node.state_dir": (config.node.state_dir, STATE_DIR),
+        "node.run_dir": (config.node.run_dir, RUN_DIR),
+        "node.links_dir": (config.node.links_dir, LINKS_DIR),
+    }
+    elsewhere = [f"{what} is {place}, not {known}" for what, (place, known) in named.items() if place != known]
+    if elsewhere:
+        raise ConfigError(
+            "config-invalid",
+            "the units would serve another node than this",
+            context="\n".join(elsewhere),
+            hint="leave these keys out, and mount a disk there instead; edge-node up serves a node anywhere",
         )
+
+
+def _is_running_system(root: Path) -> bool:
+    return root == Path("/") and Path("/run/systemd/system").is_dir()
+
+
+def _do(step: Step, root: Path) -> None:
+    try:
+        step.do(root)
+    except OSError as error:
+        raise _not_permitted(step.path, error, "install") from error
+
+
+def _not_permitted(path: Path, error: OSError, verb: str) -> ServiceError:
+    return ServiceError(
+        "privilege-missing",
+        f"/{path} cannot be {'made' if verb == 'install' else 'removed'}: {error.strerror}",
+        context=None,
+        hint=f"sudo edge-node units {verb}",
+        exit_code=ExitCode.NETWORK,
+    )
+
+
+def _run(commands: Sequence[Sequence[str]]) -> None:
+    for argv in commands:
+        try:
+            done = run(argv, timeout_s=RUNS_WITHIN_S, env=clean_environment({"PATH": SYSTEM_PATH}))
+        except (ProgramMissing, ProgramTimedOut) as error:
+            talk(f"{' '.join(argv)}: {error}")
+            continue
         if done.returncode:
             talk(f"{' '.join(argv)} returned {done.returncode}: {done.stderr.strip()}")
         else:

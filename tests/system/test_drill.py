@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,23 @@ def test_a_drill_brings_the_sentinel_back(node: RunningNode) -> None:
     file = json.loads((node.home / "run" / "drill" / "status.json").read_bytes())
     assert file["stopped"]
     assert file["state"]["results"]["cloud"]["ok"]
+
+    # The history keeps it, and tells it after this one's file has gone.
+    def kept() -> list[dict[str, Any]]:
+        shown = edge_node("replica", "status", "--json", home=node.home)
+        assert shown.returncode == 0, shown.stderr
+        return [one for one in json.loads(shown.stdout)["drills"] if one["at"] == found["at"]]
+
+    (one,) = until(kept, within_s=60, every_s=1.0)
+    assert (one["destination"], one["outcome"], one["rto_s"], one["txid"]) == (
+        "cloud",
+        "ok",
+        found["rto_s"],
+        found["txid"],
+    )
+    table = edge_node("replica", "status", home=node.home).stdout
+    assert re.search(r"DRILL +FROM +OUTCOME +RTO", table)
+    assert re.search(r"cloud +ok +", table)
     # Nothing is left of the scratch.
     assert not [path for path in (node.home / "drill").iterdir() if path.suffix != ".lock"]
 

@@ -40,6 +40,7 @@ def home(tmp_path: Path) -> Path:
 def test_a_database_newer_than_the_program_stops_it(home: Path, command: tuple[str, ...]) -> None:
     conn = connect(home / "data/his.db")
     conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('his', 'm9999_later', '')")
+    conn.execute("PRAGMA user_version=9999")
     conn.close()
     refused = edge_node(*command, home=home)
     assert refused.returncode == 4

@@ -55,6 +55,18 @@ STORIES = [
     pytest.param(
         {"his": a_file("his", writable=False, write_error="x")}, ["his-cannot-write"], 4, id="the-his-cannot-write"
     ),
+    pytest.param(
+        {"his": a_file("his", problems=[{"code": "certificate-expired", "args": {"certificate": "x", "day": "y"}}])},
+        ["certificate-expired"],
+        4,
+        id="browsers-warn-of-the-pages",
+    ),
+    pytest.param(
+        {"his": a_file("his", age_s=7, problems=[{"code": "certificate-expired", "args": {}}])},
+        ["service-stale"],
+        4,
+        id="what-a-silent-his-said-of-its-certificate-is-past",
+    ),
     pytest.param({"replica": without("litestream")}, ["litestream-down"], 5, id="a-replicator-of-another-version"),
     pytest.param({"replica": without("destinations", "problems")}, [], 0, id="a-replicator-without-destinations"),
     pytest.param({"replica": without(*STATES["replica"])}, ["litestream-down"], 5, id="a-replicator-that-says-nothing"),
@@ -82,6 +94,21 @@ STORIES = [
         ["replica-set-back"],
         5,
         id="the-disk-was-set-back",
+    ),
+    pytest.param(
+        {"replica": a_file("replica", problems=[{"code": "replica-budget-filling", "args": {"percent": 60}}])},
+        ["replica-budget-filling"],
+        0,
+        id="what-is-told-in-good-time-is-healthy",
+    ),
+    pytest.param(
+        {
+            "links": a_file("links", **on_backup()),
+            "replica": a_file("replica", problems=[{"code": "replica-budget-filling", "args": {"percent": 60}}]),
+        },
+        ["replica-budget-filling", "line-down"],
+        6,
+        id="and-hides-nothing-else",
     ),
     pytest.param(
         {"his": None, "replica": a_file("replica", litestream="stopped")},
@@ -193,6 +220,11 @@ def test_story(change: dict[str, Any], problems: list[str], exit_code: int) -> N
 def test_what_a_dead_replicator_said_last_is_not_told_as_the_present() -> None:
     node = a_node(replica=a_file("replica", age_s=60))
     assert node.replica["litestream"] == "stopped"
+
+
+def test_why_litestream_fails_is_told_with_it() -> None:
+    [problem] = a_node(replica=a_file("replica", litestream="failing", litestream_reason="no space left")).problems
+    assert problem.args == {"state": "failing", "why": "no space left"}
 
 
 def test_every_problem_has_an_exit_code_and_a_sentence() -> None:

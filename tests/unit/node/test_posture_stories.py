@@ -275,7 +275,7 @@ def test_no_shape_of_a_file_stops_anybody(service: str, data: st.DataObject) -> 
     state = states[service]
     for key in data.draw(st.lists(st.sampled_from(sorted(state)), min_size=1, max_size=3)):
         value = state[key]
-        if isinstance(value, list) and value and isinstance(value[0], dict) and data.draw(st.booleans()):
+        if isinstance(value, list) and value and isinstance(value[0], dict) and value[0] and data.draw(st.booleans()):
             entry = {**value[0], data.draw(st.sampled_from(sorted(value[0]))): data.draw(ODD)}
             state = {**state, key: [entry, *value[1:]]}
         else:
