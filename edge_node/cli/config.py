@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ConfigError, Problem, UsageError
 from edge_node.base.files import atomic_write
 from edge_node.cli.main import Where, where_options
@@ -14,8 +16,12 @@ from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.config import render
 from edge_node.config.advice import advice
 from edge_node.config.schema import Config
+from edge_node.i18n import ENGLISH, reason_text, translate
+from edge_node.services.certificates import look
+from edge_node.services.line_interfaces import absent_interfaces
 from edge_node.services.line_keys import setup_to_ask
 from edge_node.services.line_settings import setup_of
+from edge_node.tls.judged import problems
 
 
 @click.group("config")
@@ -68,7 +74,7 @@ def check(where: Where, as_json: bool) -> None:
     path = where.path()
     try:
         config = where.load()
-        notes = [*advice(config), *_watch(config)]
+        notes = [*advice(config), *absent_interfaces(config), *_watch(config), *_certificates(config)]
     except ConfigError as error:
         if as_json:
             found = [{"path": problem.path, "text": problem.text} for problem in error.problems]
@@ -97,6 +103,21 @@ def _watch(config: Config) -> list[Problem]:
         return [Problem(path=signed[0], text=f"its key was not looked at: only root may look into {folder}")]
     setup_to_ask(config)
     return []
+
+
+def _certificates(config: Config) -> list[Problem]:
+    """Make of the certificate what the HIS makes of it at its start; what browsers will warn of, as an advice."""
+    tls, folder = config.his.tls, config.node.state_dir / "credentials"
+    if tls is None or not folder.exists():
+        return []
+    if not os.access(folder, os.X_OK, effective_ids=True):
+        return [Problem(path="his.tls", text=f"it was not looked at: only root may look into {folder}")]
+    now = datetime.fromtimestamp(SystemClock().wall_ms() / 1000, UTC)
+    return [
+        Problem(path="his.tls", text=translate(reason_text(reason.code, reason.args), ENGLISH))
+        for shown in look(config, tls, now=now).shown
+        for reason in problems(shown, now=now)
+    ]
 
 
 @config_group.command("show")

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
-from edge_node.base.errors import EdgeError, StoreError, UsageError
+from edge_node.base.errors import ConfigError, EdgeError, StoreError, UsageError
 from edge_node.base.logs import event
 from edge_node.base.units import format_size
 from edge_node.cli.ensure import ensure
-from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.main import Where, run_as_owner, run_as_writer, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
+from edge_node.services.folders import need_folders
 from edge_node.store import inspect, migrate
 from edge_node.store.connection import connect_reader
 from edge_node.store.copies import copy_database
@@ -37,16 +38,24 @@ def db_group() -> None:
 
 @db_group.command("ensure")
 @which
+@click.option("--before-service", is_flag=True, help="Exit 0 also for a configuration that only a person can mend.")
 @where_options
 @click.pass_obj
-def db_ensure(where: Where, names: tuple[str, ...]) -> None:
+def db_ensure(where: Where, names: tuple[str, ...], before_service: bool) -> None:
     """Before a service starts: there and up to date, restored if lost, or not started.
 
     Exit 75 when a lost one can be had nowhere (try again). Exit 0 also when only a person can help: the service itself
     then refuses to start and says why, and its supervisor does not try for ever.
     """
-    config = where.load()
+    try:
+        config = where.load()
+    except ConfigError as error:
+        if not before_service:
+            raise
+        talk(error.render())
+        return
     run_as_owner(config)
+    need_folders(config)
     for done in ensure(config, names or DATABASES):
         talk(done.sentence())
         if done.error is not None:
@@ -125,7 +134,7 @@ def _row(one: Checked) -> tuple[str, ...]:
 def db_migrate(where: Where, names: tuple[str, ...], dry_run: bool, reason: str) -> None:
     """Bring the databases to this program's version, each after a copy, each whole or not at all."""
     config = where.load()
-    run_as_owner(config)
+    run_as_writer(config)
     state_dir = config.node.state_dir
     for name in names or DATABASES:
         path = db_path(state_dir, name)

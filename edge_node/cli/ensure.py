@@ -116,7 +116,7 @@ def _bring_back(config: Config, lost: Sequence[str]) -> tuple[dict[str, Restored
     if not restored:
         return restored, refusal
     number = current_epoch(state_dir) + 1
-    new = Epoch(number=number, nonce=new_nonce())
+    new = Epoch(number=number, nonce=new_nonce(), claimed_at=utc_text(SystemClock().wall_ms()))
     if (his := restored.get("his")) is not None:
         new = replace(new, from_epoch=went_on_from["his"], from_txid=his.txid)
         _skip_numbers(his.path, number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,19 +18,23 @@ import pyrage
 from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ConfigError, StoreError, UsageError
 from edge_node.base.files import atomic_write
-from edge_node.cli.main import Where, where_options
+from edge_node.cli.main import DEFAULT_CONFIG, Where, where_options
 from edge_node.cli.output import answer, table, talk
-from edge_node.config.load import load
-from edge_node.config.render import first_config
-from edge_node.config.schema import Config
+from edge_node.cli.ownership import hand_over
+from edge_node.config.load import load, parse
+from edge_node.config.render import DEFAULT_LISTEN, first_config
+from edge_node.config.schema import STATE_DIR, Config
+from edge_node.config.values import Endpoint, parse_endpoint
 from edge_node.his import seed
 from edge_node.his.cipher import KEY_BYTES
 from edge_node.his.staff import queries as staff_queries
 from edge_node.his.staff.model import Role
 from edge_node.his.staff.passwords import first_password, hash_password
+from edge_node.services.certificates import clinic_names
 from edge_node.store.connection import Connection, connect, transaction
 from edge_node.store.databases import DATABASES, db_path
 from edge_node.store.migrate import create_database
+from edge_node.tls import kept
 
 TRAINING_ID, TRAINING_NAME = "training-0001", "西城门诊部（训练）"
 ASKED_BACK = 8
@@ -43,16 +48,27 @@ STATE_FOLDERS = ("data", "credentials", "shipping", "orders", "reports", "copies
 )
 @click.option("--name", help="The clinic as its staff and patients read it.")
 @click.option("--admin", default="admin", show_default=True, help="What the first administrator signs in with.")
+@click.option("--listen", help="Address and port of the pages, such as 0.0.0.0:443; other computers get TLS.")
+@click.option("--contact", help="Whom staff call when something is wrong, with the phone.")
 @where_options
 @click.pass_obj
-def init(where: Where, training: bool, node_id: str | None, name: str | None, admin: str) -> None:
+def init(
+    where: Where,
+    training: bool,
+    node_id: str | None,
+    name: str | None,
+    admin: str,
+    listen: str | None,
+    contact: str | None,
+) -> None:
     """Make the first configuration, keys, databases and administrator of a node."""
-    if where.home is None:
+    if where.home is None and where.config is None:
         raise UsageError(
             "usage",
             "init needs to know where the node's files go",
             context=None,
-            hint="edge-node init --home DIR --id clinic-0042 --name 西城门诊部",
+            hint="edge-node init --home DIR --id clinic-0042 --name 西城门诊部; "
+            f"with --config {DEFAULT_CONFIG} instead of --home the data go to {STATE_DIR}",
         )
     if not training and not (node_id and name):
         raise UsageError(
@@ -61,18 +77,45 @@ def init(where: Where, training: bool, node_id: str | None, name: str | None, ad
             context="they stand in every copy of its data and on every page",
             hint="edge-node init --home DIR --id clinic-0042 --name 西城门诊部, or --training to try it",
         )
+    home = where.home.resolve() if where.home and not where.config else None
     first_start(
-        where.home.resolve(), node_id=node_id or TRAINING_ID, name=name or TRAINING_NAME, admin=admin, training=training
+        home or STATE_DIR,
+        config_path=None if home else where.path().absolute(),
+        node_id=node_id or TRAINING_ID,
+        name=name or TRAINING_NAME,
+        admin=admin,
+        training=training,
+        listen=_endpoint(listen) if listen else DEFAULT_LISTEN,
+        contact=contact,
     )
 
 
-def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bool) -> None:
+def _endpoint(listen: str) -> Endpoint:
+    try:
+        return parse_endpoint(listen)
+    except ValueError as error:
+        raise UsageError("usage", f"--listen {error}", context=None, hint="--listen 0.0.0.0:443") from None
+
+
+def first_start(
+    home: Path,
+    *,
+    config_path: Path | None = None,
+    node_id: str,
+    name: str,
+    admin: str,
+    training: bool,
+    listen: Endpoint = DEFAULT_LISTEN,
+    contact: str | None = None,
+) -> None:
     """Make what is missing under `home`, and print what is shown once: the recovery identity, the first passwords.
 
-    Each is printed before the step that an interruption could not repeat. Raises StoreError already-initialised where
-    databases or copies exist.
+    The configuration lies there too, unless `config_path` says where; `home` then is the state folder. Each secret is
+    printed before the step that an interruption could not repeat. Raises StoreError already-initialised where databases
+    or copies exist.
     """
-    config_path = home / "edge-node.toml"
+    at_home = config_path is None
+    config_path = config_path or home / "edge-node.toml"
     _make_folders(home)
     _refuse_what_is_there(home)
     if not config_path.exists():
@@ -86,15 +129,20 @@ def first_start(home: Path, *, node_id: str, name: str, admin: str, training: bo
             name=name,
             encrypt_to=(str(recovery.to_public()), str(node.to_public())),
             cloud_url=f"file://{home / 'cloud'}",
+            listen=listen,
+            contact=contact,
             line_interface=default_route_interface() if training else None,
         )
         for credential, content in _new_credentials(str(node)).items():
             path = home / "credentials" / credential
             if not path.exists() or credential == "node-identity":
                 atomic_write(path, content.encode(), mode=0o600)
+        if not training or not listen.is_loopback:
+            _make_authority(parse(text, home=home if at_home else None))
         atomic_write(config_path, text.encode())
-    config = load(config_path, home=home)
+    config = load(config_path, home=home if at_home else None)
     _make_databases(config, admin=admin, training=training)
+    hand_over(config.node.state_dir, config.replica.local, config_path)
 
 
 def default_route_interface(table: Path = Path("/proc/net/route")) -> str | None:
@@ -106,6 +154,17 @@ def default_route_interface(table: Path = Path("/proc/net/route")) -> str | None
     # Interface, destination, gateway, flags, …, metric, mask: proc(5).
     found = [(int(row[6]), row[0]) for row in rows if len(row) > 7 and row[1] == row[7] == "00000000"]
     return min(found)[1] if found else None
+
+
+def _make_authority(config: Config) -> None:
+    """The clinic's own authority, once: every computer that is told to trust it would have to be told again."""
+    place = kept.authority_place(config)
+    if not (place.certificate.exists() and place.key.exists()):
+        now = datetime.fromtimestamp(SystemClock().wall_ms() / 1000, UTC)
+        names = clinic_names(config)
+        kept.write_authority(
+            kept.folder_of(config), node_id=config.node.id, clinic=config.node.name, names=names, now=now
+        )
 
 
 def _tell_passwords(accounts: Sequence[seed.Account]) -> None:

@@ -86,6 +86,18 @@ def run_as_owner(config: Config) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "edge_node", *sys.argv[1:]])
 
 
+def run_as_writer(config: Config) -> None:
+    """`run_as_owner`, for a command that changes the clinic's data or deletes copies of it.
+
+    Raises StoreError superseded where another machine has replaced this one: what is written here nobody would take.
+    """
+    from edge_node.status.superseded import read_superseded
+
+    run_as_owner(config)
+    if (owner := read_superseded(config.node.state_dir)) is not None:
+        raise owner.refusal()
+
+
 # Who gave the command, for the process that then runs as the owner of the state folder.
 CALLER_VARIABLE = "EDGE_NODE_CALLER"
 
@@ -110,15 +122,21 @@ COMMANDS = {
     "run": "run:run",
     "status": "status:status",
     "doctor": "doctor:doctor",
+    "audit": "audit:audit_group",
+    "certificate": "certificate:certificate_group",
     "config": "config:config_group",
     "db": "db:db_group",
+    "handover": "handover:handover",
+    "import": "catalogue:import_group",
     "line": "line:line_group",
     "order": "order:order_group",
     "outbox": "outbox:outbox_group",
     "reflector": "reflector:reflector",
     "replica": "replica:replica_group",
     "report": "report:report_group",
+    "runbook": "runbook:runbook",
     "units": "units:units_group",
+    "upgrade": "upgrade:upgrade",
     "user": "user:user_group",
 }
 

@@ -18,7 +18,7 @@ from edge_node.cli.output import answer, talk
 from edge_node.cli.report_observe import report_observe
 from edge_node.config.line_schema import Line
 from edge_node.config.schema import Config, Language
-from edge_node.journal.month import month_window, sla_month
+from edge_node.journal.month import month_before, month_window, sla_month
 from edge_node.journal.reported import reported
 from edge_node.journal.words import machine_time, report_words
 from edge_node.store import migrate
@@ -45,19 +45,22 @@ report_group.add_command(report_observe)
 
 
 @report_group.command("sla")
-@click.option("--month", required=True, help="Such as 2026-10; the current month is reported as far as it has come.")
+@click.option(
+    "--month", required=True, help="Such as 2026-10, or last; the current month is reported as far as it has come."
+)
 @click.option("--line", "names", multiple=True, help="Only this line (repeatable): one report per carrier.")
 @click.option(
     "--format", "form", type=click.Choice([form.value for form in Format]), default=Format.HTML.value, show_default=True
 )
 @click.option("--to", type=click.Path(path_type=Path), help="A file, replaced if it is there; else standard output.")
+@click.option("--keep", is_flag=True, help="Into the node's own folder of reports, under the month's name.")
 @click.option(
     "--language", type=click.Choice([one.value for one in Language]), help="Of the page; that of the clinic by default."
 )
 @where_options
 @click.pass_obj
 def report_sla(
-    where: Where, month: str, names: tuple[str, ...], form: str, to: Path | None, language: str | None
+    where: Where, month: str, names: tuple[str, ...], form: str, to: Path | None, keep: bool, language: str | None
 ) -> None:
     """Availability, incidents, delay and loss of a month against what the carriers promised.
 
@@ -66,8 +69,11 @@ def report_sla(
     config = where.load()
     lines = _chosen(config, names)
     now_ms = SystemClock().wall_ms()
+    month = month_before(now_ms, local=machine_time) if month == "last" else month
     _check_month(month, now_ms)
     run_as_owner(config)
+    if keep:
+        to = _kept_at(config, to, month, names, form)
     path = db_path(config.node.state_dir, "node")
     migrate.check(path, DATABASES["node"])
     with store_errors(path), contextlib.closing(connect_reader(path)) as conn:
@@ -96,6 +102,13 @@ def report_sla(
             hint="give a path in a folder that the owner of the node's data may write, or leave --to out",
         ) from error
     talk(f"written to {to}")
+
+
+def _kept_at(config: Config, to: Path | None, month: str, names: tuple[str, ...], form: str) -> Path:
+    """The place of a kept report: one of all lines replaces one of all lines, and no other."""
+    if to is not None:
+        raise UsageError("usage", "--keep knows where to", context=None, hint="leave --to or --keep out")
+    return config.node.state_dir / "reports" / f"{'-'.join(('sla', month, *names))}.{form}"
 
 
 def _chosen(config: Config, names: tuple[str, ...]) -> list[Line]:

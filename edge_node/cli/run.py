@@ -12,27 +12,30 @@ from edge_node.base.process import die_with_parent
 from edge_node.cli.main import Where, run_as_owner, where_options
 from edge_node.config.schema import Config
 from edge_node.config.values import parse_endpoint
+from edge_node.services.folders import need_folders
 from edge_node.status import SERVICES
 
 
 @click.command()
 @click.argument("service", type=click.Choice(SERVICES))
 @click.option("--listen", help="Address and port instead of the configured ones (his and monitor).")
+@click.option("--no-timers", is_flag=True, help="replica: nothing else drills and verifies, as under edge-node up.")
 @where_options
 @click.pass_obj
-def run(where: Where, service: str, listen: str | None) -> None:
+def run(where: Where, service: str, listen: str | None, no_timers: bool) -> None:
     """One service in the foreground, as its unit starts it."""
     die_with_parent()
     config = where.load()
     if service != "links":
         # The watcher writes nothing below the state folder, and needs the privilege that its caller has.
         run_as_owner(config)
+        need_folders(config)
     if listen is not None:
         config = listening(config, service, listen)
     # The watcher reads its lines again on SIGHUP; the others want a restart.
     more: dict[str, Any] = {"reload": where.load} if service == "links" else {}
     if service == "replica":
-        more["config_path"] = where.path().absolute()
+        more.update(config_path=where.path().absolute(), has_timers=not no_timers)
     importlib.import_module(f"edge_node.services.{service}").run(config, **more)
 
 

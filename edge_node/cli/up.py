@@ -46,7 +46,7 @@ def up(where: Where, port: int | None) -> None:
             foreground = Foreground(
                 arguments={
                     "links": common,
-                    "replica": common,
+                    "replica": [*common, "--no-timers"],
                     "his": [*common, "--listen", str(config.his.listen)],
                     "outbox": common,
                     "monitor": [*common, "--listen", str(config.monitor.listen)],

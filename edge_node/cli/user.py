@@ -9,17 +9,15 @@ from typing import Any
 
 import click
 
-from edge_node.base.clock import SystemClock, clock_state, kernel_synchronised
 from edge_node.base.errors import UsageError
-from edge_node.cli.his_file import database, reading
+from edge_node.cli.his_file import database, reading, this_moment, writing
 from edge_node.cli.main import Where, caller, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.his import audit
 from edge_node.his.staff import queries
 from edge_node.his.staff.model import Role, Staff
 from edge_node.his.staff.passwords import first_password, hash_password
-from edge_node.store.connection import Connection, close_keeping_wal, connect, transaction
-from edge_node.store.failures import store_errors
+from edge_node.store.connection import Connection
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}")
 
@@ -62,7 +60,7 @@ def add(
     reason: str,
 ) -> None:
     """Add a member of staff; prints the first password, which must be changed at the first sign-in."""
-    path = database(where)
+    path = database(where, writes=True)
     code = code.strip().lower()
     if not _CODE.fullmatch(code):
         raise UsageError(
@@ -109,23 +107,27 @@ def add(
 @where_options
 @click.pass_obj
 def reset(where: Where, code: str, dry_run: bool, reason: str) -> None:
-    """Set a new first password, end all sessions of the person, and lift a lock."""
-    path = database(where)
+    """Set a new first password, remove the second factor, end all sessions of the person, and lift a lock."""
+    path = database(where, writes=True)
     with reading(path) as conn:
         found = _known(conn, code)
     if dry_run:
-        talk(f"would set a new first password for {found.code} ({found.name}) and end all sessions")
+        factor = " remove the second factor," if found.has_second_factor else ""
+        talk(f"would set a new first password for {found.code} ({found.name}),{factor} and end all sessions")
         return
     password = first_password()
     stored = hash_password(password)
 
     def work(conn: Connection, now: audit.Moment) -> str:
         queries.set_password(conn, found.id, stored, must_change=True)
+        queries.remove_factor(conn, found.id)
         queries.end_sessions_of(conn, found.id, at=now.at)
         queries.forget_attempts_of(conn, found.code)
         return found.id
 
-    _write(path, work, "password_reset", {"reason": reason})
+    _write(path, work, "password_reset", {"reason": reason, "second_factor_removed": found.has_second_factor})
+    if found.has_second_factor:
+        talk("the second factor is removed; it is set up anew on the person's own page")
     talk(f"new first password of {found.code} ({found.name}), shown once; signed out everywhere:")
     answer(password)
 
@@ -171,23 +173,18 @@ def _as_json(person: Staff, departments: Mapping[str, str]) -> dict[str, Any]:
         "roles": sorted(person.roles),
         "department": departments.get(person.department_id or ""),
         "must_change": person.must_change,
+        "second_factor": person.has_second_factor,
         "active": person.active,
     }
 
 
 def _write(path: Path, work: Callable[[Connection, audit.Moment], str], action: str, detail: Mapping[str, Any]) -> None:
     """One transaction beside the HIS's own: the work and its row in the audit log."""
-    wall = SystemClock().wall_ms()
-    state = clock_state(wall, synchronised=kernel_synchronised(), newest_record_ms=None)
-    now = audit.Moment(at=wall, clock_state=state)
+    now = this_moment()
     who = audit.Who(staff_id=None, station="edge-node user", address=caller())
-    conn = connect(path)
-    try:
-        with store_errors(path), transaction(conn):
-            staff_id = work(conn, now)
-            audit.record(conn, who, action, f"staff:{staff_id}", detail, at=now.at, clock_state=now.clock_state)
-    finally:
-        close_keeping_wal(conn)
+    with writing(path) as conn:
+        staff_id = work(conn, now)
+        audit.record(conn, who, action, f"staff:{staff_id}", detail, at=now.at, clock_state=now.clock_state)
 
 
 def _known(conn: Connection, code: str) -> Staff:

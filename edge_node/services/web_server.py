@@ -12,15 +12,14 @@ import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from edge_node.base.errors import ConfigError, ExitCode, ServiceError
+from edge_node.base.errors import ExitCode, ServiceError
 from edge_node.base.systemd import inherited_sockets
 from edge_node.config.values import Endpoint
+from edge_node.tls.place import Place, unusable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,6 +28,9 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # A form is some kilobytes; whoever needs longer for it is not a browser of the clinic.
 BODY_TIMEOUT_S = 20.0
+# uvicorn closes at once what has connected and not asked yet, and forgets who is still shaking hands: a browser needs
+# some round trips on the clinic's own network for both.
+LINGER_S = 0.5
 # Pages take milliseconds: whoever has not taken his answer by then is not waited for.
 STOP_GRACE_S = 2
 
@@ -80,34 +82,59 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsFiles:
-    """A certificate with its chain, and its private key; `name` is the credential's."""
-
-    name: str
-    certificate: Path
-    key: Path
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who has just connected is still answered; who comes now waits in the socket unit's for the next process."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LINGER_S)
+        await super().shutdown(sockets)
 
 
-def make_server(app: AsgiApp, *, tls: TlsFiles | None) -> Server:
-    """A server that is not yet listening. Raises ConfigError certificate-unusable."""
+class ShownCertificate:
+    """The certificate that new connections are shown; it may be exchanged while they come in.
+
+    An exchange is the assignment of a context that was loaded whole: no handshake meets a half-loaded one, and what
+    cannot be loaded changes nothing.
+    """
+
+    def __init__(self, place: Place) -> None:
+        """Raises ConfigError certificate-unusable."""
+        self.place = place
+        self._context = _loaded(place)
+
+    def exchange(self, place: Place) -> None:
+        """Show another one from now on. Raises ConfigError certificate-unusable; then the former stays."""
+        self._context, self.place = _loaded(place), place
+
+    def follow(self, context: ssl.SSLContext) -> None:
+        """Make each handshake of `context` use the certificate of the moment, also one by address, without a name."""
+
+        def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+            connection.context = self._context
+
+        context.sni_callback = choose
+
+
+def make_server(app: AsgiApp, *, tls: ShownCertificate | None) -> Server:
+    """A server that is not yet listening."""
     config = uvicorn.Config(
         app, loop="asyncio", http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=STOP_GRACE_S,
-        ssl_certfile=tls.certificate if tls else None, ssl_keyfile=tls.key if tls else None,
+        ssl_certfile=tls.place.certificate if tls else None, ssl_keyfile=tls.place.key if tls else None,
     )  # fmt: skip
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        name = tls.name if tls else "tls"
-        raise ConfigError(
-            "certificate-unusable",
-            f"the certificate {name} cannot be used: {error}",
-            context=f"{tls.certificate}, {tls.key}" if tls else None,
-            hint="both must be PEM and readable by this service; the key must belong to the certificate",
-        ) from error
+    config.load()
+    if tls is not None and config.ssl is not None:
+        tls.follow(config.ssl)
     return Server(config)
+
+
+def _loaded(place: Place) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(place.certificate, place.key)
+    except (OSError, ssl.SSLError) as error:
+        raise unusable(place, str(error)) from error
+    return context
 
 
 @contextlib.contextmanager
