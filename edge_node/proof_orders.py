@@ -1,6 +1,6 @@
-"""Orders that prove the copies: a sentinel for the HIS (`orders/his.json`), drill and verify for the replicator.
+"""Orders about the copies: a sentinel for the HIS (`orders/his.json`); drill, verify and pause for the replicator.
 
-    {"schema": 1, "orders": [{"id", "kind": "sentinel|drill|verify", "destination", "since", "until", "by", "why"}]}
+    {"schema": 1, "orders": [{"id", "kind", "destination", "since", "until", "by", "why"}]}
 
 As every order they are wishes with an expiry (`orders.py`): whoever is addressed reads, and never writes the file. What
 was done is told elsewhere (the HIS's status file, the record of drills), under the order's id.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,7 @@ class ProofOrderKind(StrEnum):
     SENTINEL = "sentinel"  # the HIS: write a row that a restore must bring back
     DRILL = "drill"  # the replicator: restore from this destination, and see
     VERIFY = "verify"  # the replicator: look at this destination's objects
+    PAUSE = "pause"  # the replicator: send nothing to this destination until then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,35 @@ def _parse(entry: Any) -> ProofOrder | None:
 
 
 def place_proof_order(path: Path, order: ProofOrder, *, now_ms: int) -> None:
-    """Add an order; those that have run out go, and what cannot be read. Raises ServiceError orders-unwritable."""
+    """Add an order; those that have run out go, and what cannot be read. Raises ServiceError orders-unwritable.
+
+    A pause takes the place of one of the same destination.
+    """
+    is_pause = order.kind is ProofOrderKind.PAUSE
+
+    def kept(one: ProofOrder) -> bool:
+        return not (is_pause and one.kind is ProofOrderKind.PAUSE and one.destination == order.destination)
+
+    _rewrite(path, now_ms, lambda orders: (*(one for one in orders if kept(one)), order))
+
+
+def withdraw_proof_order(path: Path, order_id: str, *, now_ms: int) -> bool:
+    """Take an order back; false when it does not stand any more. Raises ServiceError orders-unwritable."""
+    found: list[ProofOrder] = []
+
+    def without(orders: tuple[ProofOrder, ...]) -> tuple[ProofOrder, ...]:
+        found.extend(one for one in orders if one.id == order_id)
+        return tuple(one for one in orders if one.id != order_id)
+
+    _rewrite(path, now_ms, without)
+    return bool(found)
+
+
+def _rewrite(path: Path, now_ms: int, change: Callable[[tuple[ProofOrder, ...]], tuple[ProofOrder, ...]]) -> None:
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         with file_lock(path.with_name(f".{path.name}.lock")):
-            orders = (*read_proof_orders(path, now_ms=now_ms), order)
+            orders = change(read_proof_orders(path, now_ms=now_ms))
             document = {"schema": SCHEMA, "orders": [one.as_json() for one in orders]}
             atomic_write(path, json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n")
     except OSError as error:

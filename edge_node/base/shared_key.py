@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from edge_node.base.errors import ConfigError
+from edge_node.base.systemd import is_handed_over
 
 MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 128
 # What a unit gives in the place of a credential whose file is not there: systemd alone would start nothing, and
@@ -32,7 +33,7 @@ def read_key(path: Path) -> bytes:
             context="systemd found no file for the credential",
             hint="edge-node config check says where it belongs",
         )
-    if mode & 0o077 and not _is_credential(path):
+    if mode & 0o077 and not is_handed_over(path):
         raise ConfigError(
             "config-invalid",
             f"the key {path} may be read by others",
@@ -51,9 +52,3 @@ def read_key(path: Path) -> bytes:
             hint=hint,
         )
     return key
-
-
-def _is_credential(path: Path) -> bool:
-    # systemd lets the service's user read by an access list, which shows as a right of the group; the folder is closed.
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    return bool(folder) and path.resolve().parent == Path(str(folder)).resolve()

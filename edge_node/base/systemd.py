@@ -21,6 +21,11 @@ def notify(text: str) -> None:
         sock.sendall(text.encode())
 
 
+def ends_with_its_service() -> bool:
+    """Is this process the main one of a service of systemd, which ends whatever that leaves behind?"""
+    return "NOTIFY_SOCKET" in os.environ
+
+
 def watchdog_interval_s() -> float | None:
     """How often the supervisor wants to hear WATCHDOG=1: half of its limit; None when it does not watch."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
@@ -38,6 +43,15 @@ def credential_path(name: str, *, state_dir: Path) -> Path:
     if given and (path := Path(given) / name).exists():
         return path
     return state_dir / "credentials" / name
+
+
+def is_handed_over(path: Path) -> bool:
+    """Does the file lie among the credentials that systemd handed to this service?
+
+    Its user then reads by an access list, which shows as a right of the group; the folder is closed to others.
+    """
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(given) and path.resolve().parent == Path(str(given)).resolve()
 
 
 def inherited_sockets() -> list[socket.socket]:

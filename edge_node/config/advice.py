@@ -14,7 +14,7 @@ from edge_node.config.values import Address
 
 def advice(config: Config) -> list[Problem]:
     """Everything that an operator should look at again."""
-    return [*_copies(config), *_lines(config), *_reflectors(config), *_outside(config)]
+    return [*_copies(config), *_lines(config), *_reflectors(config), *_outside(config), *_metrics(config)]
 
 
 def _copies(config: Config) -> Iterator[Problem]:
@@ -62,9 +62,22 @@ def _outside(config: Config) -> Iterator[Problem]:
         elif destination.endpoint:
             peers.append((f"{path}.endpoint", _literal(destination.endpoint)))
     peers += [(f"upstream[{i}].url", _literal(upstream.url)) for i, upstream in enumerate(config.upstream)]
+    if (remote := config.monitor.remote_write) is not None:
+        peers.append(("monitor.remote_write.url", _literal(remote.url)))
     for path, address in peers:
         if address is not None and not any(address in prefix for prefix in prefixes):
             yield Problem(path=path, text=f'"{address}" lies outside lines.cloud_prefixes: no line leads there')
+
+
+def _metrics(config: Config) -> Iterator[Problem]:
+    remote = config.monitor.remote_write
+    if remote is None:
+        return
+    if remote.credential and remote.url.startswith("http:"):
+        yield Problem(path="monitor.remote_write.url", text="http: whoever is on the way reads the credential")
+    if urlsplit(remote.url).path in ("", "/"):
+        text = "has no path: a Prometheus takes samples at /api/v1/write"
+        yield Problem(path="monitor.remote_write.url", text=text)
 
 
 def _literal(url: str) -> Address | None:

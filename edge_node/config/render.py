@@ -17,6 +17,9 @@ from edge_node.config.keys import Key, Place, keys, path_text
 from edge_node.config.load import parse
 from edge_node.config.schema import Config
 from edge_node.config.section import Section
+from edge_node.config.values import Endpoint
+
+DEFAULT_LISTEN = Endpoint("127.0.0.1", 8080)
 
 _WIDTH = 118
 # Comments of a table begin in one column, unless a line is longer than this.
@@ -65,17 +68,20 @@ def first_config(
     name: str,
     encrypt_to: Sequence[str],
     cloud_url: str,
-    listen: str = "127.0.0.1:8080",
+    listen: Endpoint = DEFAULT_LISTEN,
+    contact: str | None = None,
     metrics_listen: str = "127.0.0.1:9108",
     line_interface: str | None = None,
 ) -> str:
     """The small commented file that `init` writes. Raises ConfigError when a value cannot stand in it.
 
+    Pages that other machines reach are served over TLS, by the node's own authority.
     `line_interface` becomes the one line, without targets: it is judged by carrier and route, and sends no packet.
     """
+    tls = {} if listen.is_loopback else {"tls": {"issue": True}}
     chosen: list[tuple[Place, dict[str, Any]]] = [
-        (("node",), {"id": node_id, "name": name}),
-        (("his",), {"listen": listen, "language": "zh_Hans_CN", "idle_lock": "15min"}),
+        (("node",), {"id": node_id, "name": name, **({"contact": contact} if contact else {})}),
+        (("his",), {"listen": str(listen), **tls, "language": "zh_Hans_CN", "idle_lock": "15min"}),
         (("replica",), {"encrypt_to": list(encrypt_to)}),
         (("replica", "destination"), {"name": "cloud", "url": cloud_url, "rpo_limit": "5min"}),
         (("monitor",), {"listen": metrics_listen}),

@@ -24,7 +24,7 @@ PROBES_OF_SILENCE = 3
 # A line that is condemned sooner wants two targets: one silent host must not cost the line.
 FAST_DEAD_AFTER_S = 1.0
 # Folders under state_dir that others write.
-_USED_FOLDERS = ("data", "litestream", "shipping", "credentials", "orders", "copies")
+_USED_FOLDERS = ("data", "litestream", "shipping", "credentials", "orders", "copies", "push")
 _EVERY_ADDRESS = {"0.0.0.0", "::"}
 # Durations compare as floats.
 _EPSILON_S = 1e-9
@@ -67,6 +67,19 @@ def _his_without_tls_stays_inside(config: Config) -> Problems:
     if config.his.tls is None and not config.his.listen.is_loopback:
         text = f'"{config.his.listen}": without his.tls only a loopback address, such as "127.0.0.1:8080"'
         yield Problem(path="his.listen", text=text)
+
+
+def _certificate_is_one(config: Config) -> Problems:
+    tls = config.his.tls
+    if tls is None:
+        return
+    for name in ("certificate", "key"):
+        path, value, is_given = f"his.tls.{name}", getattr(tls, name), name in tls.model_fields_set
+        if tls.issue and is_given:
+            yield Problem(path=path, text="beside issue = true, which makes its own; keep one of the two")
+        elif not tls.issue and not is_given:
+            text = f"must be given, such as {name} = {shown(value)}; or issue = true: the node then makes its own"
+            yield Problem(path=path, text=text)
 
 
 def _listeners_differ(config: Config) -> Problems:
@@ -143,6 +156,13 @@ def _folder_needs_no_network(_: Config, path: str, destination: Destination) -> 
         for name in ("endpoint", "addresses", "region", "credential"):
             if getattr(destination, name, None):
                 yield Problem(path=f"{path}.{name}", text="a file:// destination has none")
+
+
+def _bucket_has_a_key(_: Config, path: str, destination: Destination) -> Problems:
+    # AWS_* of the environment and a cloud machine's own keys are not asked: no copy goes where nobody configured.
+    if destination.scheme == "s3" and destination.credential is None:
+        text = 'must be given, such as "cloud-key": the name of the file with the key of the bucket'
+        yield Problem(path=f"{path}.credential", text=text)
 
 
 def _folder_is_elsewhere(config: Config, path: str, destination: Destination) -> Problems:
@@ -287,6 +307,7 @@ def _overlap(first: Path, second: Path) -> bool:
 
 RULES: tuple[Callable[[Config], Problems], ...] = (
     _his_without_tls_stays_inside,
+    _certificate_is_one,
     _listeners_differ,
     _folders_differ,
     _local_replica_has_its_folder,
@@ -300,6 +321,7 @@ RULES: tuple[Callable[[Config], Problems], ...] = (
 DESTINATION_RULES: tuple[Callable[[Config, str, Destination], Problems], ...] = (
     _destination_is_not_the_local_replica,
     _folder_needs_no_network,
+    _bucket_has_a_key,
     _folder_is_elsewhere,
     _rpo_limit_can_be_met,
 )

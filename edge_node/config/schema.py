@@ -23,6 +23,9 @@ STATE_DIR = Path("/var/lib/edge-node")
 RUN_DIR = Path("/run/edge-node")
 LINKS_DIR = Path("/var/lib/edge-links")
 
+# Where the node keeps the certificate that it issues itself.
+OWN_CERTIFICATE, OWN_KEY = "his-cert", "his-key"
+
 # Recipients for the example: valid in form, made from the SHA-256 of a sentence, so that nobody holds their identities.
 EXAMPLE_RECIPIENTS = (
     "age1puke85mf2n2f0l8ua8h748kv9ufdrth8v7lutkcns0amjskwvxesz88v8c",
@@ -69,6 +72,11 @@ class Node(Section):
         description="begins every medical record number; by default the last four letters or digits of the id",
         examples=["0042"],
     )
+    contact: Words | None = Field(
+        default=None,
+        description="whom staff call when something is wrong, with the phone; on error pages and the hand-over sheet",
+        examples=["王工 138 0000 0000"],
+    )
     state_dir: Annotated[Path, values.folder] = Field(
         default=STATE_DIR, description="databases, credentials and what else must survive"
     )
@@ -79,10 +87,16 @@ class Node(Section):
 
 
 class Tls(Section):
-    """The certificate that the HIS shows."""
+    """The certificate that the HIS shows: one that the node issues and renews itself, or the clinic's own."""
 
-    certificate: Credential = Field(description="credential with the certificate and its chain", examples=["his-cert"])
-    key: Credential = Field(description="credential with its private key", examples=["his-key"])
+    issue: Annotated[bool, values.flag] = Field(
+        default=False,
+        description="by the authority that init made (credentials ca-cert, ca-key), instead of certificate and key",
+    )
+    certificate: Credential = Field(
+        default=OWN_CERTIFICATE, description="credential with the certificate and its chain", examples=["his-cert"]
+    )
+    key: Credential = Field(default=OWN_KEY, description="credential with its private key", examples=["his-key"])
 
 
 class His(Section):
@@ -94,6 +108,11 @@ class His(Section):
         examples=["0.0.0.0:443"],
     )
     tls: Tls | None = Field(default=None, description="Needed where other machines reach the pages.")
+    names: tuple[Annotated[str, values.host], ...] = Field(
+        default=(),
+        description="more names and addresses by which the clinic's computers reach the pages, for the certificate",
+        examples=[["his.clinic.lan"]],
+    )
     language: Annotated[Language, values.choice(Language)] = Field(
         default=Language.CHINESE, description="zh_Hans_CN or en, until someone chooses otherwise"
     )
@@ -198,7 +217,14 @@ class RemoteWrite(Section):
     url: Annotated[str, values.url(_WEB, "https://metrics.example.com/api/v1/write")] = Field(
         description="the receiver", examples=["https://metrics.example.com/api/v1/write"]
     )
-    credential: Credential | None = Field(default=None, description="credential with its token", examples=["prom-key"])
+    credential: Credential | None = Field(
+        default=None, description="credential with its token, or user:password", examples=["prom-key"]
+    )
+    window_s: Annotated[float, values.duration("1h", "30d")] = Field(
+        default=604800.0,
+        alias="window",
+        description="older samples are not sent any more; the receiver's out_of_order_time_window must be as long",
+    )
 
 
 class Monitor(Section):

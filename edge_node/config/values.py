@@ -6,6 +6,7 @@ with it, and what to write instead. A secret that landed here by mistake is neve
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import ipaddress
 import json
@@ -34,6 +35,10 @@ _SHOWN_CHARS = 80
 _AGE_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _BECH32_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+# RFC 1123: labels of letters, digits and inner hyphens.
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
 _WINDOW = re.compile(r"window ([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -204,6 +209,22 @@ def _address(value: Any) -> Address:
 
 
 address = BeforeValidator(_address)
+
+
+def _host(value: Any) -> str:
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(value))
+        # Digits and dots are a mistyped address, not a name.
+        if _HOST_NAME.fullmatch(value) and not re.fullmatch(r"[0-9.]+", value):
+            return value
+    raise ValueError(
+        f"{shown(value)}: write a host name in lower-case letters, digits, hyphens and dots, or an IP address, "
+        'such as "his.clinic.lan" or "192.168.1.10"'
+    )
+
+
+host = BeforeValidator(_host)
 
 
 def _interface(value: Any) -> Interface:

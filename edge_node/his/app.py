@@ -12,13 +12,18 @@ from werkzeug.wrappers import Response
 
 from edge_node import __version__
 from edge_node.base.instruments import Histogram
-from edge_node.his import console, errors, health, language, posture, request_key, security
+from edge_node.his import console, errors, health, language, posture, request_key, security, trust
 from edge_node.his.context import EXTENSION, HisContext, context
-from edge_node.his.encounters.views import blueprint as encounters
+from edge_node.his.encounters import views as encounters
 from edge_node.his.patients.views import blueprint as patients
+from edge_node.his.permissions import TABLE, Permissions
 from edge_node.his.reception.views import blueprint as reception
+from edge_node.his.settings.views import blueprint as settings
+from edge_node.his.staff.factor_views import blueprint as factor
 from edge_node.his.staff.model import ROLE_NAMES, Role
 from edge_node.his.staff.views import blueprint as staff
+from edge_node.his.traces.views import blueprint as traces
+from edge_node.his.triage.views import blueprint as triage
 from edge_node.i18n import text
 
 # Upper bounds in seconds; a page is meant to take less than 0.3.
@@ -43,13 +48,16 @@ def create_app(his: HisContext, *, secret_key: str, secure: bool, request_second
     app.extensions[EXTENSION] = his
     _measure(app, request_seconds or Histogram(REQUEST_BOUNDS_S))
     language.init_app(app)
-    security.init_app(app, secure=secure)
+    permissions = Permissions(TABLE)
+    security.init_app(app, permissions, secure=secure)
     errors.init_app(app)
     for blueprint in (
-        staff, reception, encounters, patients, console.blueprint, posture.blueprint, health.blueprint
+        staff, reception, triage, encounters.blueprint, patients, console.blueprint, posture.blueprint, trust.blueprint,
+        health.blueprint, factor, traces, settings,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     app.add_url_rule("/", "home", lambda: redirect(security.home()))
+    permissions.check(app.view_functions)
     app.context_processor(_page_values)
     app.jinja_env.globals.update(new_request_key=request_key.new, copy_facts=posture.copy_facts)
     return app
@@ -82,6 +90,7 @@ def _page_values() -> dict[str, Any]:
     return {
         "asset": asset,
         "clinic_name": context().clinic_name,
+        "contact": context().contact,
         "posture_line": posture.current_line(),
         "program_version": __version__,
         "replaced": errors.replaced(owner) if (owner := context().superseded()) else None,

@@ -1,7 +1,8 @@
 """Who did what, from where: rows in a hash chain, written in the transaction of what they tell of.
 
-hash = SHA-256(previous hash, canonical JSON of the row). The chain shows a row that was changed or taken out; that the
-tail is missing shows only against a head noted elsewhere (the copies of earlier instants hold it).
+hash = SHA-256(previous hash, canonical JSON of the row). The chain shows a row that was changed or taken out. A cut at
+the end shows by SQLite's own counter; a cut that turns the counter back too, or a log written anew, only against a head
+noted elsewhere (the copies of earlier instants hold it).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from edge_node.base.clock import ClockState
 from edge_node.base.errors import StoreError
 from edge_node.base.logs import event
 from edge_node.his.context import context, write_trace
-from edge_node.store.connection import Connection
+from edge_node.store.connection import Connection, Row
 
 NO_HASH = bytes(32)
 
@@ -98,19 +100,60 @@ def chain_hash(previous: bytes, row: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(previous + canonical(row).encode()).digest()
 
 
-def verify(conn: Connection) -> int | None:
-    """Walk the whole chain; the number of the first row that does not fit or is missing, None when all is well."""
-    expected, previous = 1, NO_HASH
+class Damage(StrEnum):
+    """What is wrong with the first row that does not fit."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    OUT_OF_CHAIN = "out-of-chain"
+    TAIL_MISSING = "tail-missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The first row that is missing or does not fit."""
+
+    seq: int
+    damage: Damage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """What a walk along the chain found: how many rows fit, the number and hash of the last of them, and the damage."""
+
+    rows: int
+    head: bytes
+    broken: Broken | None
+
+
+def walk(conn: Connection) -> Chain:
+    """Walk the whole chain from its first row, up to the first that does not fit."""
+    fitting, previous = 0, NO_HASH
     rows = conn.execute(
         "SELECT seq, at, clock_state, staff_id, station, address, action, object, detail, previous_hash, hash "
         "FROM audit_log ORDER BY seq"
     )
     for row in rows:
         values = {key: row[key] for key in row.keys() if key not in ("previous_hash", "hash")}  # noqa: SIM118 (a Row)
-        if row["seq"] != expected or bytes(row["previous_hash"]) != previous:
-            return expected
-        previous = chain_hash(previous, values)
-        if bytes(row["hash"]) != previous:
-            return expected
-        expected += 1
-    return None
+        if (damage := _damage(row, values, fitting + 1, previous)) is not None:
+            return Chain(rows=fitting, head=previous, broken=Broken(seq=fitting + 1, damage=damage))
+        fitting, previous = fitting + 1, bytes(row["hash"])
+    # SQLite keeps the highest number ever given, so a cut at the end shows unless that was turned back too.
+    given = conn.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit_log'").fetchone()
+    is_cut = given is not None and given["seq"] > fitting
+    broken = Broken(seq=fitting + 1, damage=Damage.TAIL_MISSING) if is_cut else None
+    return Chain(rows=fitting, head=previous, broken=broken)
+
+
+def _damage(row: Row, values: Mapping[str, Any], expected: int, previous: bytes) -> Damage | None:
+    if row["seq"] != expected:
+        return Damage.MISSING
+    if bytes(row["previous_hash"]) != previous:
+        return Damage.OUT_OF_CHAIN
+    return None if bytes(row["hash"]) == chain_hash(previous, values) else Damage.CHANGED
+
+
+def verify(conn: Connection) -> int | None:
+    """The number of the first row that does not fit or is missing, None when all is well."""
+    broken = walk(conn).broken
+    return broken.seq if broken else None

@@ -12,12 +12,14 @@ from flask import current_app
 
 from edge_node.base.clock import Clock
 from edge_node.his.cipher import Cipher
+from edge_node.his.copies import Copies, NoCopies
 from edge_node.his.line_history import LineHistory, NoHistory
 from edge_node.outbox.model import Route
 from edge_node.status import NodeStatus
 from edge_node.status.superseded import Superseded
 from edge_node.store.connection import Connection, connect_reader
 from edge_node.store.writer import Writer
+from edge_node.tls.trusted import ClinicAuthority
 
 T = TypeVar("T")
 EXTENSION = "edge_his"
@@ -28,8 +30,9 @@ class HisContext:
     """Everything that the composition root hands to the HIS. `node_status` reads the status files when called.
 
     `superseded` says whether another machine has replaced this one; asked before each write.
+    `authority` is the clinic's own, by which the pages' certificate is issued; `contact` whom staff call.
     `upstreams` is who is told about which topics: the HIS puts messages, and never sends one. `line_history` answers
-    the console from the node's history.
+    the console from the node's history, `copies` what it asks of the copies, and takes its orders.
     """
 
     db_path: Path
@@ -39,12 +42,15 @@ class HisContext:
     cipher: Cipher
     clinic_name: str
     node_code: str
-    epoch: int
+    epoch: Callable[[], int]
     language: str
     idle_lock_s: float
     upstreams: Sequence[Route] = ()
     superseded: Callable[[], Superseded | None] = lambda: None
+    authority: Callable[[], ClinicAuthority | None] = lambda: None
+    contact: str | None = None
     line_history: LineHistory = field(default_factory=NoHistory)
+    copies: Copies = field(default_factory=NoCopies)
     _readers: threading.local = field(default_factory=threading.local)
 
     def reader(self) -> Connection:

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 from edge_node.base.errors import StoreError
 from edge_node.his.context import context
 from edge_node.his.posture import node_status
-from edge_node.his.security import public
 from edge_node.store.connection import Connection
 from edge_node.store.writer import Writer
 
@@ -39,14 +38,12 @@ def writes(writer: Writer) -> str | None:
 
 
 @blueprint.get("/healthz")
-@public
 def healthz() -> tuple[str, dict[str, str]]:
     """The process answers."""
     return "ok\n", {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/readyz")
-@public
 def readyz() -> tuple[str, int, dict[str, str]]:
     """It can write; no line matters for that."""
     owner = context().superseded()
@@ -55,7 +52,6 @@ def readyz() -> tuple[str, int, dict[str, str]]:
 
 
 @blueprint.get("/api/status")
-@public
 def status() -> Response:
     """The document of `edge-node status --json`; no patient data."""
     document: dict[str, Any] = node_status().as_json()

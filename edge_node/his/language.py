@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from edge_node.his.context import context
 from edge_node.his.kept import local_path
-from edge_node.his.security import public
 from edge_node.i18n import CHINESE, LANGUAGES, Text, catalog, duration, text, translate
 
 COOKIE = "lang"
@@ -49,7 +48,6 @@ def say(sentence: Text) -> str:
 
 
 @blueprint.get("/language/<code>")
-@public
 def choose(code: str) -> Response:
     """Change the language of this computer and go back."""
     response = redirect(local_path(request.args.get("next")) or "/")
@@ -96,7 +94,7 @@ def size(size_bytes: float) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Translations, and the filters say, own_language, hm, hms, month_day, day, weekday, duration and size."""
+    """Translations, and the filters: words, times, durations, sizes, and yuan (of fen)."""
     # Over the catalogs that the command line uses too. Flask-Babel would find out the language anew for each sentence,
     # which took a fifth of a page's time.
     app.jinja_env.add_extension("jinja2.ext.i18n")
@@ -112,5 +110,6 @@ def init_app(app: Flask) -> None:
         weekday=lambda day: say(weekday(day)),
         duration=lambda seconds: say(duration(seconds)),
         size=size,
+        yuan=lambda fen: f"{fen // 100}.{fen % 100:02}",
     )
     app.context_processor(lambda: {"lang": language(), "lang_tag": TAGS[language()]})

@@ -16,7 +16,7 @@ from stdnum import damm
 from edge_node.store.connection import Connection
 
 # What is counted, and the mark before the year that tells its numbers apart; record numbers are the plain ones.
-MARKS: Mapping[str, str] = {"mrn": "", "visit": "V"}
+MARKS: Mapping[str, str] = {"mrn": "", "visit": "V", "prescription": "R"}
 _SEQUENCE_DIGITS = 7
 # More than a clinic calls in a day.
 QUEUE_JUMP = 500

@@ -1,7 +1,7 @@
 """Who may do what: sessions, roles, CSRF, and the headers of every answer.
 
-Nothing is open unless it says so: a request without a session ends at the sign-in, except for the endpoints marked
-`@public`. A view says which roles it is for with `@require(...)`.
+Nothing is open unless `permissions.TABLE` says so: a request without a session ends at the sign-in, one without a role
+that may at a page that says who may.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -23,8 +22,11 @@ from werkzeug.wrappers import Response
 from edge_node.base.errors import StoreError
 from edge_node.his.audit import Who
 from edge_node.his.context import context, reader, write_trace
+from edge_node.his.permissions import Permissions
+from edge_node.his.settings import queries as settings
 from edge_node.his.staff import queries, rules
 from edge_node.his.staff.model import Role, SignedIn, Staff
+from edge_node.his.staff.tries import Tries
 from edge_node.i18n import Text, text
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -44,6 +46,10 @@ HEADERS = {
 PASSIVE = {"posture.line"}
 # What a person who must choose a new password may still do.
 BEFORE_CHANGE = {"staff.password", "staff.logout", "language.choose"}
+# And one whose role needs a second factor, until there is one.
+BEFORE_FACTOR = BEFORE_CHANGE | {"factor.index", "factor.begin", "factor.confirm"}
+# Between password and code; then the password is asked for again.
+PENDING_MS = 5 * 60 * 1000
 # The database hears this often that a session is in use; memory knows exactly.
 SEEN_EVERY_MS = 60_000
 
@@ -54,21 +60,32 @@ class Section:
 
     endpoint: str
     name: Text
-    roles: tuple[Role, ...]
     accesskey: str
 
 
 # In the order of the bar; each keeps its key when others are missing.
 SECTIONS = (
-    Section(endpoint="reception.index", name=text("Reception"), accesskey="1",
-            roles=(Role.REGISTRAR, Role.NURSE, Role.MANAGER)),
-    Section(endpoint="encounters.index", name=text("Encounters"), accesskey="2", roles=(Role.DOCTOR,)),
-    Section(endpoint="patients.index", name=text("Patients"), accesskey="5",
-            roles=(Role.REGISTRAR, Role.NURSE, Role.DOCTOR, Role.PHARMACIST, Role.CASHIER, Role.MANAGER)),
-    Section(endpoint="console.index", name=text("Console"), accesskey="8", roles=(Role.MANAGER, Role.ADMIN)),
-)  # fmt: skip
+    Section(endpoint="reception.index", name=text("Reception"), accesskey="1"),
+    Section(endpoint="encounters.index", name=text("Encounters"), accesskey="2"),
+    Section(endpoint="patients.index", name=text("Patients"), accesskey="5"),
+    Section(endpoint="console.index", name=text("Console"), accesskey="8"),
+    Section(endpoint="traces.index", name=text("Audit"), accesskey="9"),
+    Section(endpoint="settings.index", name=text("Settings"), accesskey="0"),
+)
 
+# Where the application keeps its table.
+PERMISSIONS = "edge_permissions"
 csrf = CSRFProtect()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """Somebody whose password was right and who owes a code; `attempt` counts as failed until then."""
+
+    staff_id: str
+    station: str
+    attempt: int
+    at: int
 
 
 class NotAllowed(Forbidden):
@@ -128,28 +145,6 @@ class _Seen:
                 del times[session_id]
 
 
-def public(view: View) -> View:
-    """Mark a view that needs no sign-in; it shows no patient data."""
-    view.public = True  # type: ignore[attr-defined]
-    return view
-
-
-def require(*roles: Role) -> Callable[[View], View]:
-    """A view for people with any of these roles; others get a page that says who may."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if not current_staff().may(*roles):
-                raise NotAllowed(roles)
-            return view(*args, **kwargs)
-
-        guarded.roles = roles  # type: ignore[attr-defined]
-        return cast(View, guarded)
-
-    return decorate
-
-
 def signed_in() -> SignedIn | None:
     """The session of this request, or None."""
     if "signed_in" not in g:
@@ -163,6 +158,12 @@ def current_staff() -> Staff:
     if found is None:
         raise LookupError("nobody is signed in, and this view did not ask for it")
     return found.staff
+
+
+def may(endpoint: str) -> bool:
+    """May the person who asks go there?"""
+    found = signed_in()
+    return found is not None and _permissions().may(found.staff, endpoint)
 
 
 def who() -> Who:
@@ -190,6 +191,31 @@ def current_session_id() -> str | None:
     return cast(_User, current_user).session_id if current_user.is_authenticated else None
 
 
+def begin_pending(half: Pending) -> None:
+    """Keep in the browser, signed, that the password was right."""
+    session["pending"] = [half.staff_id, half.station, half.attempt, half.at]
+
+
+def pending() -> Pending | None:
+    """Who owes a code in this browser; None when nobody does, or the password is too long ago."""
+    if "pending" not in session:
+        return None
+    staff_id, station, attempt, at = session["pending"]
+    if not 0 <= context().clock.wall_ms() - at <= PENDING_MS:
+        return None
+    return Pending(staff_id=staff_id, station=station, attempt=attempt, at=at)
+
+
+def needs_second_factor(staff: Staff) -> bool:
+    """Has the person a role for which the clinic asks for one?"""
+    return staff.may(*settings.totp_roles(reader()))
+
+
+def tries() -> Tries:
+    """What was typed wrongly of late."""
+    return cast(Tries, current_app.extensions["edge_tries"])
+
+
 def end_browser_session(session_id: str) -> None:
     """End the session here and take it from the browser; ending it in the database is the caller's."""
     _seen().end(session_id, context().clock.wall_ms())
@@ -201,13 +227,17 @@ def end_browser_session(session_id: str) -> None:
 def sections() -> list[Section]:
     """The sections that the person may open."""
     found = signed_in()
-    return [section for section in SECTIONS if found.staff.may(*section.roles)] if found else []
+    return [section for section in SECTIONS if _permissions().may(found.staff, section.endpoint)] if found else []
 
 
 def home() -> str:
     """Where a person begins: the first section that is theirs."""
     mine = sections()
     return url_for(mine[0].endpoint) if mine else url_for("posture.index")
+
+
+def _permissions() -> Permissions:
+    return cast(Permissions, current_app.extensions[PERMISSIONS])
 
 
 def _seen() -> _Seen:
@@ -244,7 +274,7 @@ def _same_origin() -> bool:
 
 
 def _guard() -> Response | str | tuple[str, int] | None:
-    """Before every request: same origin, a session, a chosen password, the CSRF token; in this order."""
+    """Before every request: same origin, a session, a chosen password, a role, the CSRF token; in this order."""
     from edge_node.his.staff.views import sign_in_again
 
     writes = request.method not in ("GET", "HEAD", "OPTIONS")
@@ -252,15 +282,24 @@ def _guard() -> Response | str | tuple[str, int] | None:
         raise Forbidden("posted from another site")
     if request.endpoint is None or request.endpoint == "static":
         return None
-    if not getattr(current_app.view_functions[request.endpoint], "public", False):
+    if not _permissions().is_open(request.endpoint):
         found = signed_in()
         if found is None:
             return sign_in_again() if writes else redirect(url_for("staff.login", next=request.full_path.rstrip("?")))
         if found.staff.must_change and request.endpoint not in BEFORE_CHANGE:
             return redirect(url_for("staff.password"))
+        # A form that is posted is saved first; the page after it leads to the setting up.
+        if not writes and request.endpoint not in BEFORE_FACTOR and _owes_second_factor(found.staff):
+            return redirect(url_for("factor.index"))
+        if not _permissions().may(found.staff, request.endpoint):
+            raise NotAllowed(_permissions().roles_of(request.endpoint))
     if writes:
         csrf.protect()
     return None
+
+
+def _owes_second_factor(staff: Staff) -> bool:
+    return not staff.has_second_factor and needs_second_factor(staff)
 
 
 def _headers(response: Response) -> Response:
@@ -274,7 +313,7 @@ def _headers(response: Response) -> Response:
     return response
 
 
-def init_app(app: Flask, *, secure: bool) -> None:
+def init_app(app: Flask, permissions: Permissions, *, secure: bool) -> None:
     """Sessions, CSRF, guard and headers. `secure` when the node serves TLS: then cookies travel no other way."""
     app.config.update(
         SESSION_COOKIE_NAME="__Host-edge" if secure else "edge",
@@ -287,7 +326,9 @@ def init_app(app: Flask, *, secure: bool) -> None:
         # Our own comparison of origins holds without TLS too.
         WTF_CSRF_SSL_STRICT=False,
     )
+    app.extensions[PERMISSIONS] = permissions
     app.extensions["edge_seen"] = _Seen()
+    app.extensions["edge_tries"] = Tries()
     csrf.init_app(app)
     manager = LoginManager(app)
     manager.session_protection = None

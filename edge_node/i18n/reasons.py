@@ -125,6 +125,13 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "transitions-unreadable": (text("lines of what the watcher told that cannot be read: %(n)s"),),
     "maintenance-unreadable": (text("announced maintenance is not heeded: %(why)s"),),
     "evidence-not-frozen": (text("the evidence of an incident cannot be kept: %(why)s"),),
+    # What hinders the push of metrics to a central Prometheus.
+    "samples-not-kept": (text("samples for the central Prometheus cannot be kept: %(why)s"),),
+    "remote-write-refused": (text("the central Prometheus does not take our samples: %(words)s"),),
+    "remote-write-behind": (
+        text("no sample has reached the central Prometheus for %(for_s)s (%(words)s)"),
+        text("no sample has reached the central Prometheus for %(for_s)s"),
+    ),
     # Why an upstream takes nothing; said as the cause of a pause.
     "upstream-unreachable": (text("it cannot be reached (%(words)s)"), text("it cannot be reached")),
     "upstream-silent": (text("it does not answer (%(words)s)"), text("it does not answer")),
@@ -159,12 +166,25 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     ),
     "disk-low": (text("the disk of the data has %(free_bytes)s bytes left"),),
     "his-cannot-write": (text("the HIS cannot write: %(why)s"),),
-    "litestream-down": (text("Litestream is %(state)s: nothing is copied at the moment"),),
+    "certificate-expiring": (text("the certificate %(certificate)s ends on %(day)s (in %(left_s)s)"),),
+    "certificate-expired": (text("the certificate %(certificate)s ended on %(day)s: browsers warn of the pages"),),
+    "certificate-mismatch": (text("the certificate %(certificate)s is not for %(names)s: browsers warn there"),),
+    "certificate-unusable": (text("the certificate %(certificate)s is shown as before and not renewed: %(why)s"),),
+    "litestream-down": (
+        text("Litestream is %(state)s: nothing is copied at the moment (%(why)s)"),
+        text("Litestream is %(state)s: nothing is copied at the moment"),
+    ),
+    "replica-disk-low": (
+        text("the disk of the local replica has %(free_bytes)s bytes left; its oldest restore points go"),
+    ),
     "destination-unreachable": (text("destination %(destination)s does not answer"),),
     "destination-refused": (text("destination %(destination)s refuses us"),),
     "rpo-exceeded": (text("destination %(destination)s lacks what is older than %(rpo_s)s"),),
     "replica-set-back": (
         text("the local replica is older than what destination %(destination)s holds; nothing is shipped"),
+    ),
+    "replica-budget-filling": (
+        text("the local replica fills %(percent)s percent of its budget; from 85 on its oldest restore points go"),
     ),
     "replica-budget": (
         text("the local replica fills %(percent)s percent of its budget; its oldest restore points go"),
@@ -186,6 +206,7 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "conditional-puts-missing": (
         text("destination %(destination)s cannot refuse a second owner; a promotion will ask a person"),
     ),
+    "paused-by-order": (text("an order by %(by)s pauses it until %(until)s: %(why)s"), text("an order pauses it")),
     "kit-incomplete": (text("the recovery kit is not complete; it lacks %(missing)s"),),
     "outbox-dead": (
         text("messages to %(upstream)s that need a person: %(n)s"),

@@ -23,6 +23,7 @@ def configured(wanted: Wanted, sealer: Sealer, *, state_dir: Path) -> Destinatio
             addresses=tuple(str(address) for address in wanted.addresses),
             region=wanted.region,
             credential=credential,
+            is_nodes_own=True,
         ),
         bandwidth_bits=wanted.bandwidth_bits,
     )

@@ -12,21 +12,17 @@ import resource
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from a2wsgi import WSGIMiddleware
-from cryptography import x509
 
 from edge_node.base.clock import Clock, SystemClock
-from edge_node.base.errors import ConfigError, StoreError
+from edge_node.base.errors import StoreError
 from edge_node.base.instruments import Histogram
-from edge_node.base.systemd import credential_path
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
 from edge_node.his import request_key
 from edge_node.his.app import MAX_FORM_BYTES, REQUEST_BOUNDS_S, create_app
-from edge_node.his.cipher import Cipher
 from edge_node.his.context import HisContext
 from edge_node.his.health import prove_write, writes
 from edge_node.his.sentinel import Sentinels
@@ -34,9 +30,12 @@ from edge_node.his.staff import queries as staff
 from edge_node.outbox.model import Route
 from edge_node.replication.epoch import current_epoch
 from edge_node.services.alone import alone
+from edge_node.services.copy_desk import CopyDesk
+from edge_node.services.his_secrets import cipher, session_secret
 from edge_node.services.line_pictures import LinePictures
 from edge_node.services.own_status import OwnStatus
-from edge_node.services.web_server import AsgiApp, TlsFiles, WholeBody, listening, make_server
+from edge_node.services.page_certificate import PageCertificate
+from edge_node.services.web_server import AsgiApp, WholeBody, listening, make_server
 from edge_node.services.web_turns import run_until_signal, serve_in_turns
 from edge_node.status import NodeStatus, ServiceState, status_reader
 from edge_node.status.superseded import SupersededFile
@@ -93,7 +92,7 @@ async def serve(
         listening(config.his.listen, setting="his.listen") as sockets,
         contextlib.closing(parts.writer),
     ):
-        server = make_server(parts.asgi, tls=parts.tls)
+        server = make_server(parts.asgi, tls=parts.tls.shown if parts.tls else None)
         parts.writer.start()
         if was_killed:
             parts.follow_a_kill()
@@ -115,8 +114,7 @@ class _Parts:
         self._write_error: str | None = None
         self._superseded = SupersededFile(state_dir)
         self._began_after_kill_at: int | None = None
-        self.tls = _tls_files(config)
-        self._certificate = _certificate(self.tls) if self.tls else None
+        self.tls = PageCertificate(config, config.his.tls, clock) if config.his.tls else None
         node_status = remembered(status_reader(config, clock), clock, for_s=STATUS_AGE_S)
         self._requests = Histogram(REQUEST_BOUNDS_S)
         self._commits, self._batches = Histogram(COMMIT_BOUNDS_S), Histogram(BATCH_BOUNDS)
@@ -127,14 +125,15 @@ class _Parts:
         self._sentinels = Sentinels(state_dir, self.writer, clock, lambda: node_status().clock)
         context = HisContext(
             db_path=self._path, writer=self.writer, clock=clock, node_status=node_status,
-            cipher=_cipher(state_dir), clinic_name=config.node.name, node_code=config.node.code,
-            epoch=current_epoch(state_dir), language=config.his.language, idle_lock_s=config.his.idle_lock_s,
+            cipher=cipher(state_dir), clinic_name=config.node.name, node_code=config.node.code,
+            epoch=lambda: current_epoch(state_dir), language=config.his.language, idle_lock_s=config.his.idle_lock_s,
             upstreams=tuple(Route(upstream=one.name, topics=one.topics) for one in config.upstream),
             superseded=self._superseded,
-            line_history=LinePictures(config, clock),
+            line_history=LinePictures(config, clock), copies=CopyDesk(config, clock), contact=config.node.contact,
+            authority=self.tls.clinic_authority if self.tls is not None else lambda: None,
         )  # fmt: skip
         app = create_app(
-            context, secret_key=_secret("his-secret", state_dir), secure=self.tls is not None,
+            context, secret_key=session_secret(state_dir), secure=self.tls is not None,
             request_seconds=self._requests,
         )  # fmt: skip
         self._threads = WSGIMiddleware(cast(Any, app), workers=THREADS, send_queue_size=SEND_QUEUE)
@@ -156,6 +155,8 @@ class _Parts:
         self._clear_if_due()
         if self._superseded() is None:
             self._sentinels.turn()
+        if self.tls is not None:
+            self.tls.turn()
         now = self._clock.boottime()
         if self.writer.last_error or now - self._tried_at >= TRY_EVERY_S:
             self._tried_at, self._write_error = now, writes(self.writer)
@@ -191,7 +192,7 @@ class _Parts:
             "requests": self._requests.samples(),
             "commit_seconds": self._commits.samples(),
             "commit_batch_size": self._batches.samples(),
-            "certificate": self._certificate,
+            **(self.tls.state() if self.tls is not None else {"certificates": [], "problems": []}),
             "began_after_kill_at": self._began_after_kill_at,
             "sentinel": self._sentinels.state,
         }
@@ -215,51 +216,6 @@ def remembered(read: Callable[[], T], clock: Clock, *, for_s: float) -> Callable
 
 def _litestream_lives(status: NodeStatus) -> bool:
     return status.services.get("replica") is ServiceState.OK and status.replica["litestream"] == "running"
-
-
-def _secret(name: str, state_dir: Path) -> str:
-    path = credential_path(name, state_dir=state_dir)
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "credential-missing",
-            f"the credential {name} cannot be read",
-            context=f"{path}: {error}",
-            hint="`edge-node init` makes it, the recovery kit holds it; the service's user must be able to read it",
-        ) from error
-
-
-def _cipher(state_dir: Path) -> Cipher:
-    try:
-        return Cipher(bytes.fromhex(_secret("data-key", state_dir)))
-    except ValueError as error:
-        raise ConfigError(
-            "credential-unusable",
-            "the credential data-key is not a key",
-            context=f"{error}; it has 64 hexadecimal digits",
-            hint="bring it back from the recovery kit; with another key the ID numbers cannot be read",
-        ) from error
-
-
-def _tls_files(config: Config) -> TlsFiles | None:
-    tls, state_dir = config.his.tls, config.node.state_dir
-    if tls is None:
-        return None
-    return TlsFiles(
-        name=tls.certificate,
-        certificate=credential_path(tls.certificate, state_dir=state_dir),
-        key=credential_path(tls.key, state_dir=state_dir),
-    )
-
-
-def _certificate(tls: TlsFiles) -> dict[str, Any] | None:
-    """The name of the certificate and when it ends, for the monitor; whether it can be used the server finds out."""
-    try:
-        found = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return {"name": tls.name, "not_after": round(found.not_valid_after_utc.timestamp() * 1000)}
 
 
 def _allow_many_connections() -> None:

@@ -7,14 +7,11 @@ people who look at a month at once cost the clinic's pages no more than one.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from edge_node.base.clock import Clock
-from edge_node.base.errors import StoreError
-from edge_node.base.logs import event
 from edge_node.config.schema import Config
 from edge_node.his.line_history import Agreed, Drawing, NotRecorded, Past, Period, Place, Shown
 from edge_node.i18n import text
@@ -22,7 +19,8 @@ from edge_node.journal.incidents import whole_incidents
 from edge_node.journal.month import ReportedLine, line_pieces, line_smoke
 from edge_node.journal.reported import reported
 from edge_node.journal.words import chart_words
-from edge_node.store.connection import Connection, DatabaseError, connect_reader
+from edge_node.services.history_file import ask_history
+from edge_node.store.connection import Connection
 from edge_node.store.databases import db_path
 from monitoring.chart_words import smoke_sentence
 from monitoring.charts import MEDIUM, NARROW, ROW, WIDE, Canvas, smoke_svg
@@ -43,8 +41,6 @@ NOTHING_YET = NotRecorded(
     why=text("Nothing has been recorded yet. The service monitor writes the history, once a minute.")
 )
 NOTHING_KNOWN = NotRecorded(why=text("Nothing is known of this line in 30 days, which is not the same as good."))
-MISSING = NotRecorded(why=text("There is no history: node.db is missing. edge-node db ensure brings it back."))
-UNREADABLE = NotRecorded(why=text("The history cannot be read just now. edge-node doctor looks into it."))
 NOT_CONFIGURED = NotRecorded(
     why=text("The configuration did not have this line when the HIS was started; start edge-his again.")
 )
@@ -103,17 +99,12 @@ class LinePictures:
             return answer
 
     def _read(self, ask: Callable[[Connection], T | NotRecorded]) -> T | NotRecorded:
-        try:
-            with contextlib.closing(connect_reader(self._path)) as conn:
-                if conn.execute("SELECT 1 FROM heard LIMIT 1").fetchone() is None:
-                    return NOTHING_YET
-                return ask(conn)
-        except StoreError:
-            return MISSING
-        except (DatabaseError, ValueError) as error:
-            # A disk that fails, a file of another version, a row that nobody foresaw: the rest of the page stands.
-            event("line_history_unreadable", why=f"{type(error).__name__}: {error}", path=str(self._path))
-            return UNREADABLE
+        def answer(conn: Connection) -> T | NotRecorded:
+            if conn.execute("SELECT 1 FROM heard LIMIT 1").fetchone() is None:
+                return NOTHING_YET
+            return ask(conn)
+
+        return ask_history(self._path, answer)
 
 
 def _window(period: Period, now_ms: int) -> Window:

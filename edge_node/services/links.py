@@ -21,6 +21,7 @@ from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
 from edge_node.orders import LineOrder, OrdersRead, read_line_orders
 from edge_node.services import line_memory
+from edge_node.services.line_interfaces import absent_interfaces
 from edge_node.services.line_keys import setup_to_ask
 from edge_node.services.line_memory import LineMemory
 from edge_node.services.line_record import LineRecord
@@ -85,6 +86,8 @@ class _Service:
         self._record.start()
         self._orders = self._read_orders()
         self._watch()
+        for problem in absent_interfaces(self._config):
+            event("interface_missing", level="warning", key=problem.path, why=problem.text)
         event("links_started", lines=len(self._setup.policy.lines), act=self._setup.act)
         beside = [asyncio.create_task(part) for part in (stop.wait(), self._tell(), self._follow_orders())]
         try:

@@ -6,6 +6,7 @@ than this one: what does not have the expected shape is left out, so that one se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,8 +14,8 @@ from edge_node import __version__
 from edge_node.base.clock import parse_utc
 from edge_node.base.files import ServiceStatus
 from edge_node.status import NodeStatus
-from monitoring.families import VERDICTS
-from monitoring.snapshot import Build, Destination, Distribution, Line, NodeSnapshot, Target, Upstream, Value
+from monitoring.fill import VERDICTS
+from monitoring.snapshot import Build, Destination, Distribution, Line, NodeSnapshot, Push, Target, Upstream, Value
 
 T = TypeVar("T")
 State = Mapping[str, Any]
@@ -26,6 +27,7 @@ PROBE_LABELS = 3  # line, target, outcome
 RTT_LABELS = 2  # line, target
 ATTEMPT_LABELS = 2  # upstream, outcome
 ENDED_LABELS = 1  # line
+OUTCOME_LABELS = 1  # outcome
 
 
 def snapshot(
@@ -33,6 +35,7 @@ def snapshot(
     *,
     clock_synchronised: bool | None,
     disk_free_bytes: Mapping[str, int],
+    disk_size_bytes: Mapping[str, int],
     wal_bytes: Mapping[str, int],
     sqlite_version: str,
 ) -> NodeSnapshot:
@@ -48,16 +51,19 @@ def snapshot(
         service_written_at={name: _written_at(file) for name, file in status.files.items()},
         clock_synchronised=clock_synchronised,
         disk_free_bytes=disk_free_bytes,
+        disk_size_bytes=disk_size_bytes,
+        problems=Counter(problem.code for problem in status.problems),
         wal_bytes=wal_bytes,
-        destinations=tuple(_every(_destination, replica.get("destinations"))),
+        destinations=tuple(_every(_destination(status.rpo_limits_s), replica.get("destinations"))),
         uploads=tuple(_every(_value(UPLOAD_LABELS), replica.get("uploads"))),
+        litestream=_text(replica.get("litestream")),
         litestream_restarts=_whole(replica.get("litestream_restarts")),
         replica_local_bytes=_whole(_state_of(replica, "disk").get("used_bytes")),
         replica_budget_bytes=_whole(_state_of(replica, "disk").get("budget_bytes")),
         his_requests=tuple(_every(_distribution(REQUEST_LABELS), his.get("requests"))),
         his_commit_seconds=tuple(_every(_distribution(0), his.get("commit_seconds"))),
         his_commit_batch_size=tuple(_every(_distribution(0), his.get("commit_batch_size"))),
-        certificate_not_after=dict(_every(_certificate, [his.get("certificate")])),
+        certificate_not_after=dict(_every(_certificate, his.get("certificates"))),
         lines=tuple(_every(_line, links.get("lines"))),
         transitions=tuple(_every(_value(MOVE_LABELS), links.get("transitions"))),
         switches=tuple(_every(_value(MOVE_LABELS), links.get("switches"))),
@@ -68,6 +74,7 @@ def snapshot(
         connections_ended=tuple(_every(_value(ENDED_LABELS), links.get("connections_ended"))),
         upstreams=tuple(_every(_upstream, outbox.get("upstreams"))),
         attempts=tuple(_every(_value(ATTEMPT_LABELS), outbox.get("attempts"))),
+        push=next(_every(_push, [_state(status.files.get("monitor")).get("remote_write")]), None),
     )
 
 
@@ -82,13 +89,7 @@ def _state_of(state: State, name: str) -> State:
 
 
 def _written_at(file: ServiceStatus | None) -> float | None:
-    """Seconds since 1970."""
-    if file is None:
-        return None
-    try:
-        return parse_utc(file.written_at) / 1000
-    except ValueError:
-        return None
+    return _seconds(file.written_at) if file else None
 
 
 def _every(read: Callable[[State], T], raw: object) -> Iterator[T]:
@@ -102,18 +103,22 @@ def _every(read: Callable[[State], T], raw: object) -> Iterator[T]:
             continue
 
 
-def _destination(raw: State) -> Destination:
-    good = raw.get("last_drill_ok")
-    good = good if isinstance(good, Mapping) else {}
-    return Destination(
-        name=str(raw["name"]),
-        state=str(raw["state"]),
-        confirmed_txid=_whole(raw.get("confirmed_txid")),
-        rpo_s=_number(raw.get("rpo_s")),
-        behind_bytes=_whole(raw.get("behind_bytes")),
-        drill_ok_at=parse_utc(at) / 1000 if isinstance(at := good.get("at"), str) else None,
-        drill_rto_s=_number(good.get("rto_s")),
-    )
+def _destination(limits_s: Mapping[str, float]) -> Callable[[State], Destination]:
+    def read(raw: State) -> Destination:
+        name, good = str(raw["name"]), _state_of(raw, "last_drill_ok")
+        return Destination(
+            name=name,
+            state=str(raw["state"]),
+            confirmed_txid=_whole(raw.get("confirmed_txid")),
+            rpo_s=_number(raw.get("rpo_s")),
+            rpo_limit_s=limits_s.get(name),
+            behind_bytes=_whole(raw.get("behind_bytes")),
+            drill_at=_seconds(_state_of(raw, "last_drill").get("at")),
+            drill_ok_at=_seconds(good.get("at")),
+            drill_rto_s=_number(good.get("rto_s")),
+        )
+
+    return read
 
 
 def _line(raw: State) -> Line:
@@ -123,6 +128,8 @@ def _line(raw: State) -> Line:
         # A word of a newer watcher is none of ours, and not the same as down.
         verdict=verdict if verdict in VERDICTS else "unknown",
         active=raw.get("active") is True,
+        carrier=_text(raw.get("carrier")),
+        order=_text(raw.get("order")),
         hold_left_s=_number(raw.get("hold_left_s")),
         penalty=_number(raw.get("penalty")),
         mtu_ok=ok if isinstance(ok := raw.get("mtu_ok"), bool) else None,
@@ -150,13 +157,21 @@ def _upstream(raw: State) -> Upstream:
     queued, waiting, dead = (_whole(raw[name]) for name in ("queued", "waiting", "dead"))
     if queued is None or waiting is None or dead is None:
         raise ValueError("a count is none")
-    oldest = raw.get("oldest_queued_at")
     return Upstream(
         name=str(raw["name"]),
         queued=queued,
         waiting=waiting,
         dead=dead,
-        oldest_queued_at=parse_utc(oldest) / 1000 if isinstance(oldest, str) else None,
+        oldest_queued_at=_seconds(raw.get("oldest_queued_at")),
+    )
+
+
+def _push(raw: State) -> Push:
+    return Push(
+        backlog_samples=int(raw["backlog_samples"]),
+        oldest_at=_seconds(raw["oldest_at"]),
+        samples=tuple(_every(_value(OUTCOME_LABELS), raw["samples"])),
+        requests=tuple(_every(_value(OUTCOME_LABELS), raw["requests"])),
     )
 
 
@@ -188,6 +203,14 @@ def _labels(raw: State, count: int) -> tuple[str, ...]:
     if len(labels) != count:
         raise ValueError(f"{count} labels were expected, not {labels}")
     return labels
+
+
+def _seconds(raw: object) -> float | None:
+    """UTC text as seconds since 1970."""
+    try:
+        return parse_utc(raw) / 1000 if isinstance(raw, str) else None
+    except ValueError:
+        return None
 
 
 def _number(raw: object) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_node.base.clock import Clock, SystemClock, boot_id, utc_text
 from edge_node.base.errors import EdgeError, StoreError
-from edge_node.base.files import read_status
+from edge_node.base.files import StatusReader
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import Repeated, event
 from edge_node.base.systemd import credential_path, notify, watchdog_interval_s
@@ -80,6 +80,7 @@ class _Service:
         self._clock = clock
         self._on_ready = on_ready
         self._attempts = Counter()
+        self._links = StatusReader(config.node.run_dir, "links")
         self._status = OwnStatus(config.node.run_dir, "outbox", clock, every_s=EVERY_S)
         self._written_at = float("-inf")
         self._said: object = None
@@ -171,8 +172,7 @@ class _Service:
         }  # fmt: skip
 
     def _is_offline(self) -> bool:
-        file = read_status(self._node.run_dir, "links")
-        return is_offline(file, now=self._clock.boottime(), this_boot=boot_id())
+        return is_offline(self._links(), now=self._clock.boottime(), this_boot=boot_id())
 
     def _turn(self, sender: Sender) -> None:
         """Say how it is, every second and when anything but a number changed."""

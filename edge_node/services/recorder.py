@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge_node import __version__
-from edge_node.base.clock import Clock, utc_text
+from edge_node.base.clock import Clock, boot_id, utc_text
 from edge_node.base.errors import EdgeError, StoreError
 from edge_node.base.files import read_status
 from edge_node.base.instruments import Histogram
 from edge_node.base.logs import Repeated, event
 from edge_node.config.schema import Config
+from edge_node.journal.behind import BehindLog
 from edge_node.journal.clock_facts import zone_name
+from edge_node.journal.drills import DrillLog
 from edge_node.journal.evidence import About
 from edge_node.journal.freeze import Freezer
 from edge_node.journal.raw import Stopped
@@ -183,8 +185,11 @@ class Recorder:
             writer.submit, state_dir=node.state_dir, traces=self._traces, about=about_node(self._config),
             clock=self._clock, check=self._check_stop,
         )  # fmt: skip
+        drills, behind = DrillLog(writer.submit), BehindLog(writer.submit, self._clock, boot_id=boot_id())
         while not self._stop.is_set():
             self._turn_began = self._clock.boottime()
+            drills.turn(read_status(node.run_dir, "drill"))
+            behind.turn(read_status(node.run_dir, "replica"))
             works = read_maintenance(node.state_dir)
             self._orders_problems = works.problems
             turn = journal.turn(read_status(node.run_dir, "links"), works.works)

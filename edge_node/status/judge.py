@@ -43,6 +43,8 @@ def judge(
     superseded = _superseded(files)
     heard_outbox = outbox if "outbox" in is_ok else None
     own_problems = shapes.reasons(outbox_file.state.get("problems")) if outbox_file and "outbox" in is_ok else ()
+    his_file = files.get("his")
+    paged = shapes.reasons(his_file.state.get("problems")) if his_file and "his" in is_ok else ()
     monitor_file = files.get("monitor")
     monitored = shapes.reasons(monitor_file.state.get("problems")) if monitor_file and "monitor" in is_ok else ()
     problems = [
@@ -54,7 +56,8 @@ def judge(
         *([Reason(code="clock-suspect", args={"wall_ms": wall_ms})] if clock is ClockState.SUSPECT else []),
         *_disk_problems(disk_free_bytes),
         *([superseded] if superseded else []),
-        *(_his_problems(files.get("his")) if superseded is None else []),
+        *(_his_problems(his_file) if superseded is None else []),
+        *paged,
         *(outbox_problems(heard_outbox, own_problems) if heard_outbox else own_problems),
         *(_replica_problems(replica_file, replica, rpo_limits_s) if "replica" in is_ok else []),
         *_line_problems(links),
@@ -88,7 +91,7 @@ def judge(
         watch=links.watch,
         outbox_is_known=heard_outbox is not None,
         exits={
-            **{problem.code: ExitCode.DATA for problem in (*own_problems, *monitored)},
+            **{problem.code: ExitCode.DATA for problem in (*paged, *own_problems, *monitored)},
             **{problem.code: ExitCode.NETWORK for problem in links.problems},
         },
     )
@@ -157,7 +160,9 @@ def _replica_problems(
     # During an upgrade the file may be another version's: a replicator that does not say that it captures does not.
     problems = list(shapes.reasons(file.state.get("problems"))) if file else []
     if replica["litestream"] != "running":
-        problems.append(Reason(code="litestream-down", args={"state": replica["litestream"]}))
+        why = shapes.words(file.state.get("litestream_reason")) if file else None
+        args = {"state": replica["litestream"], **({"why": why} if why else {})}
+        problems.append(Reason(code="litestream-down", args=args))
     for destination in replica["destinations"]:
         name, copy, rpo = destination["name"], destination["state"], shapes.number(destination.get("rpo_s"))
         if copy in ("unreachable", "refused"):

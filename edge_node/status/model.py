@@ -83,14 +83,19 @@ NO_OUTBOX: Mapping[str, Any] = {
     "upstreams": [],
 }
 
-# Every problem that a NodeStatus can name by itself, and the exit code of `status` that it leads to. What the services
-# name in their files is passed on: of the lines 6, of the others 4 (see `exits` below).
+# Every problem that a NodeStatus can name by itself, and the exit code of `status` that it leads to; with DONE it is
+# told in good time, and the node is healthy. What the services name in their files is passed on: of the lines 6, of
+# the others 4 (see `exits` below).
 PROBLEM_EXITS: Mapping[str, ExitCode] = {
     "service-stale": ExitCode.DATA,
     "service-stopped": ExitCode.DATA,
     "clock-suspect": ExitCode.DATA,
     "disk-low": ExitCode.DATA,
     "his-cannot-write": ExitCode.DATA,
+    "certificate-expiring": ExitCode.DATA,
+    "certificate-expired": ExitCode.DATA,
+    "certificate-mismatch": ExitCode.DATA,
+    "certificate-unusable": ExitCode.DATA,
     "outbox-dead": ExitCode.DATA,
     "upstream-paused": ExitCode.DATA,
     "litestream-down": ExitCode.REPLICA,
@@ -99,7 +104,9 @@ PROBLEM_EXITS: Mapping[str, ExitCode] = {
     "rpo-exceeded": ExitCode.REPLICA,
     "replica-set-back": ExitCode.REPLICA,
     "epoch-taken": ExitCode.REPLICA,
+    "replica-budget-filling": ExitCode.DONE,
     "replica-budget": ExitCode.REPLICA,
+    "replica-disk-low": ExitCode.REPLICA,
     "replica-budget-stuck": ExitCode.REPLICA,
     "superseded": ExitCode.DATA,
     "superseded-tail": ExitCode.DATA,
@@ -168,7 +175,8 @@ class NodeStatus:
     def exit_code(self) -> ExitCode:
         """0 when the node is healthy, else the first that applies of data (4), replica (5), lines (6)."""
         known = {**self.exits, **PROBLEM_EXITS}
-        return min((known.get(problem.code, ExitCode.DATA) for problem in self.problems), default=ExitCode.DONE)
+        codes = (known.get(problem.code, ExitCode.DATA) for problem in self.problems)
+        return min((code for code in codes if code is not ExitCode.DONE), default=ExitCode.DONE)
 
     def why(self) -> Reason:
         """The reason of the mode; what it says of a line that is down is completed by that line's own figures."""

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("edge_node", "failover", "monitoring")
-FEATURES = ("edge_node.his", "edge_node.outbox", "edge_node.replication", "edge_node.journal")
+FEATURES = ("edge_node.his", "edge_node.outbox", "edge_node.replication", "edge_node.journal", "edge_node.push")
 COMPOSITION = ("edge_node.services", "edge_node.cli")
 
 RULES = [  # who, must not import, why
@@ -46,9 +46,32 @@ RULES = [  # who, must not import, why
         "it records and answers; it decides nothing, and needs no one of those it records",
     ),
     (
+        "edge_node/push",
+        (
+            "flask",
+            "edge_node.his",
+            "edge_node.replication",
+            "edge_node.outbox",
+            "edge_node.journal",
+            "failover",
+            *COMPOSITION,
+        ),
+        "it sends the samples that it is handed; it knows neither what they mean nor who took them",
+    ),
+    (
         "edge_node/his",
         ("edge_node.replication", "failover", "monitoring", "prometheus_client", *COMPOSITION),
         "the HIS serves the clinic; it copies nothing, routes nothing and exports nothing",
+    ),
+    (
+        "edge_node/tls",
+        ("flask", "uvicorn", "edge_node.store", *FEATURES, *COMPOSITION),
+        "it makes and judges certificates; whoever shows them, and the page that explains them, come to it",
+    ),
+    (
+        "edge_node/release",
+        ("flask", "failover", "monitoring", *FEATURES, *COMPOSITION),
+        "an upgrade must work when what it replaces does not",
     ),
     ("edge_node/config", ("flask", "edge_node.store", *FEATURES, *COMPOSITION), "the configuration is a value"),
     ("edge_node/services", ("edge_node.cli",), "composition roots do not import each other"),

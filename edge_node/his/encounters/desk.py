@@ -16,6 +16,7 @@ from edge_node.his.patients.queries import Patient, Visit
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.queries import Department, QueueEntry
 from edge_node.his.reception.rules import Status, waited_minutes
+from edge_node.his.triage.queries import newest
 from edge_node.store.connection import Connection
 
 # Beside a note the rail leaves room for the history; the whole queue is on the encounters page.
@@ -51,13 +52,15 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One encounter with everything that its page needs. `versions` are the newest first."""
+    """One encounter with everything that its page needs. `versions` are the newest first; `measured` is a note with
+    the nurse's newest measures."""
 
     encounter: Encounter
     entry: QueueEntry
     patient: Patient
     draft: Draft | None
     versions: Sequence[Version]
+    measured: Note
 
     @property
     def stage(self) -> Stage:
@@ -69,8 +72,8 @@ class Case:
 
     @property
     def note(self) -> Note:
-        """What the form begins with: the last saved, else an empty note."""
-        return self.draft.note if self.draft else Note()
+        """What the form begins with: the last saved, else what the nurse has measured."""
+        return self.draft.note if self.draft else self.measured
 
     @property
     def revision(self) -> int:
@@ -125,6 +128,20 @@ def case(conn: Connection, encounter_id: str) -> Case | None:
         patient=entry.patient,
         draft=versions.newest_draft(conn, encounter_id),
         versions=versions.versions(conn, encounter_id),
+        measured=_measured(conn, encounter.registration_id),
+    )
+
+
+def _measured(conn: Connection, registration_id: str) -> Note:
+    triage = newest(conn, registration_id)
+    if triage is None:
+        return Note()
+    found = triage.measured
+    return Note(
+        temperature=found.temperature,
+        pulse=found.pulse,
+        respiration=found.respiration,
+        blood_pressure=found.blood_pressure,
     )
 
 

@@ -150,7 +150,7 @@ def keeping(
     case: Case, sheet: Posted | None, asked: work.Wish, now: Moment
 ) -> Callable[[Connection], work.Kept | sheets.Overtaken | None]:
     """Keep the shown sheet, for the writing thread; None where the form had none."""
-    if sheet is None:
+    if sheet is None or (not sheet.sheet_id and not sheet.body.lines and asked == work.Wish()):
         return lambda conn: None
     staff, by, token = current_staff(), who(), request_key.posted(request.form)
 

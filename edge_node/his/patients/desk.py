@@ -57,6 +57,6 @@ def this_desk() -> Desk:
     """The desk of this request; the clock is read once, for everything that the request writes."""
     ctx, moment = context(), audit.moment()
     return Desk(
-        who=who(), moment=moment, today=local(moment.at).date(), node_code=ctx.node_code, epoch=ctx.epoch,
+        who=who(), moment=moment, today=local(moment.at).date(), node_code=ctx.node_code, epoch=ctx.epoch(),
         upstreams=ctx.upstreams,
     )  # fmt: skip

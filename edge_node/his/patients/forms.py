@@ -37,9 +37,15 @@ LABELS: Mapping[str, Text] = {
     "id_number": text("Document number"),
     "phone": text("Phone"),
     "address": text("Address"),
+    "occupation": text("Occupation"),
+    "guardian_name": text("Guardian"),
+    "guardian_relation": text("Relation; without a guardian, why"),
+    "guardian_phone": text("Guardian's phone"),
 }
 FIELDS = tuple(LABELS)
-NAME_MAX, ADDRESS_MAX = 60, 200
+NAME_MAX, ADDRESS_MAX, FEW_WORDS_MAX = 60, 200, 40
+# The outpatient log asks for a parent's name of everybody under 14 (传染病信息报告管理规范, 门诊日志).
+GUARDED_BELOW_YEARS = 14
 MOBILE_DIGITS = 11
 _DATE = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?|(\d{4})(\d{2})(\d{2})")
 _LANDLINE = re.compile(r"0\d{9,11}")
@@ -57,6 +63,10 @@ class Person:
     id_type: IdType
     id_number: str | None
     address: str
+    occupation: str = ""
+    guardian_name: str = ""
+    guardian_relation: str = ""
+    guardian_phone: str = ""
 
 
 def parse(form: Mapping[str, str], *, today: date, kept: IdNumber | None = None) -> Person | list[FieldProblem]:
@@ -68,15 +78,23 @@ def parse(form: Mapping[str, str], *, today: date, kept: IdNumber | None = None)
     birth_date = _birth_date(form.get("birth_date", ""), number, today)
     phone = _phone(form.get("phone", ""))
     address = _address(form.get("address", ""))
-    match name, sex, birth_date, document, phone, address:
-        case str(), Sex(), date(), tuple(), str(), str():
+    occupation = _few_words(form.get("occupation", ""))
+    guardian = _guardian(form, child=isinstance(birth_date, date) and is_child(birth_date, today))
+    match name, sex, birth_date, document, phone, address, occupation, guardian:
+        case str(), Sex(), date(), tuple(), str(), str(), str(), (str(), str(), str()):
+            guardian_name, guardian_relation, guardian_phone = guardian
             return Person(
                 name=name, sex=sex, birth_date=birth_date, phone=phone, address=address, id_type=document[0],
-                id_number=number.number if number is not None and number is not kept else None,
+                id_number=number.number if number is not None and number is not kept else None, occupation=occupation,
+                guardian_name=guardian_name, guardian_relation=guardian_relation, guardian_phone=guardian_phone,
             )  # fmt: skip
     # A slip in the number is one problem: mended, it fills what was left empty.
     fills = () if number or not looks_like_gb_11643(form.get("id_number", "")) else ("sex", "birth_date")
-    outcomes = {"name": name, "sex": sex, "birth_date": birth_date, "phone": phone, "address": address}
+    outcomes = {
+        "name": name, "sex": sex, "birth_date": birth_date, "phone": phone, "address": address,
+        "occupation": occupation,
+        **dict(zip(("guardian_name", "guardian_relation", "guardian_phone"), guardian, strict=True)),
+    }  # fmt: skip
     problems = [
         FieldProblem(field=field, text=said)
         for field, said in outcomes.items()
@@ -92,7 +110,9 @@ def values_of(patient: Patient) -> dict[str, str]:
     return {
         "name": patient.name, "sex": str(int(patient.sex)), "birth_date": patient.birth_date.isoformat(),
         "id_type": str(patient.id_type), "id_number": "", "phone": spaced_phone(patient.phone),
-        "address": patient.address, "version": str(patient.version),
+        "address": patient.address, "version": str(patient.version), "occupation": patient.occupation,
+        "guardian_name": patient.guardian_name, "guardian_relation": patient.guardian_relation,
+        "guardian_phone": spaced_phone(patient.guardian_phone),
     }  # fmt: skip
 
 
@@ -124,6 +144,36 @@ def read_date(typed: str) -> date | None:
         return date(*(int(group) for group in match.groups() if group is not None))
     except ValueError:
         return None
+
+
+def is_child(birth_date: date | str, today: date) -> bool:
+    """Is a guardian asked for? A date that cannot be read, as somebody typed it, is no child's."""
+    born = read_date(birth_date) if isinstance(birth_date, str) else birth_date
+    if born is None or born > today:
+        return False
+    return (today.year - born.year - ((today.month, today.day) < (born.month, born.day))) < GUARDED_BELOW_YEARS
+
+
+def _guardian(form: Mapping[str, str], *, child: bool) -> tuple[str | Text, str | Text, str | Text]:
+    """Name, relation, phone. A child may come alone, or with nobody who can be named: then it is said why."""
+    typed = form.get("guardian_name", "")
+    name = _name(typed) if typed.strip() else ""
+    relation = _few_words(form.get("guardian_relation", ""))
+    if relation == "" and name != "":
+        relation = text("What is the guardian to the patient? Mother, father, …")
+    elif relation == "" and child:
+        name = text("Under 14 a guardian is asked for; if there is none, write why in the next field")
+    phone = _phone(form.get("guardian_phone", ""))
+    if name == "" and isinstance(phone, str) and phone:
+        name = text("Whose phone is it? Write the guardian's name")
+    return name, relation, phone
+
+
+def _few_words(typed: str) -> str | Text:
+    said = " ".join(typed.split())
+    if len(said) > FEW_WORDS_MAX:
+        return text("Too long by %(count)s characters", count=len(said) - FEW_WORDS_MAX)
+    return said
 
 
 def _name(typed: str) -> str | Text:
@@ -232,6 +282,10 @@ def meanwhile(now: Patient, person: Person) -> list[FieldProblem]:
         "id_type": (now.id_type, person.id_type, ID_TYPE_NAMES[now.id_type]),
         "phone": (now.phone, person.phone, now.phone or "—"),
         "address": (now.address, person.address, now.address or "—"),
+        "occupation": (now.occupation, person.occupation, now.occupation or "—"),
+        "guardian_name": (now.guardian_name, person.guardian_name, now.guardian_name or "—"),
+        "guardian_relation": (now.guardian_relation, person.guardian_relation, now.guardian_relation or "—"),
+        "guardian_phone": (now.guardian_phone, person.guardian_phone, now.guardian_phone or "—"),
     }
     return [
         FieldProblem(

@@ -31,6 +31,11 @@ class Patient:
     id_number_masked: str
     address: str
     version: int
+    occupation: str = ""
+    guardian_name: str = ""
+    # With a name what that person is to the patient; without one, why there is no guardian.
+    guardian_relation: str = ""
+    guardian_phone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +85,23 @@ class Twin:
 
 COLUMNS = (
     "patient.id, patient.mrn, patient.name, patient.sex, patient.birth_date, patient.phone, patient.id_type, "
-    "patient.id_number_masked, patient.address, patient.version"
+    "patient.id_number_masked, patient.address, patient.version, "
+    "patient.occupation, patient.guardian_name, patient.guardian_relation, patient.guardian_phone"
 )
+COLUMN_COUNT = COLUMNS.count(",") + 1
 
 
 def from_row(row: Row) -> Patient:
     """A Patient of a row that begins with COLUMNS."""
-    id_, mrn, name, sex, birth_date, phone, id_type, id_number_masked, address, version = tuple(row)[:10]
+    (
+        id_, mrn, name, sex, birth_date, phone, id_type, id_number_masked, address, version, occupation,
+        guardian_name, guardian_relation, guardian_phone,
+    ) = tuple(row)[:COLUMN_COUNT]  # fmt: skip
     return Patient(
         id=id_, mrn=mrn, name=name, sex=Sex(sex), birth_date=date.fromisoformat(birth_date), phone=phone,
         id_type=IdType(id_type), id_number_masked=id_number_masked, address=address, version=version,
+        occupation=occupation, guardian_name=guardian_name, guardian_relation=guardian_relation,
+        guardian_phone=guardian_phone,
     )  # fmt: skip
 
 
@@ -116,6 +128,10 @@ def insert(
     id_type: IdType = IdType.NONE,
     id_number: SealedId | None = None,
     address: str = "",
+    occupation: str = "",
+    guardian_name: str = "",
+    guardian_relation: str = "",
+    guardian_phone: str = "",
     at: int,
     by: str,
 ) -> Patient:
@@ -127,21 +143,24 @@ def insert(
     conn.execute(
         """
         INSERT INTO patient (id, mrn, name, sex, birth_date, phone, id_type, id_number_sealed, id_number_digest,
-                             id_number_masked, address, created_at, created_by, updated_at)
+                             id_number_masked, address, occupation, guardian_name, guardian_relation, guardian_phone,
+                             created_at, created_by, updated_at)
         VALUES (:id, :mrn, :name, :sex, :birth_date, :phone, :id_type, :sealed, :digest, :masked, :address,
-                :at, :by, :at)
+                :occupation, :guardian_name, :guardian_relation, :guardian_phone, :at, :by, :at)
         """,
         {
             "id": patient_id, "mrn": mrn, "name": name, "sex": int(sex), "birth_date": birth_date.isoformat(),
             "phone": phone, "id_type": str(id_type), "sealed": id_number.sealed if id_number else None,
             "digest": id_number.digest if id_number else None, "masked": id_number.masked if id_number else "",
-            "address": address, "at": at, "by": by,
+            "address": address, "occupation": occupation, "guardian_name": guardian_name,
+            "guardian_relation": guardian_relation, "guardian_phone": guardian_phone, "at": at, "by": by,
         },
     )  # fmt: skip
     _index(conn, patient_id, name)
     return Patient(
         id=patient_id, mrn=mrn, name=name, sex=sex, birth_date=birth_date, phone=phone, id_type=id_type,
-        id_number_masked=id_number.masked if id_number else "", address=address, version=1,
+        id_number_masked=id_number.masked if id_number else "", address=address, version=1, occupation=occupation,
+        guardian_name=guardian_name, guardian_relation=guardian_relation, guardian_phone=guardian_phone,
     )  # fmt: skip
 
 
@@ -157,6 +176,10 @@ def update(
     address: str,
     id_type: IdType,
     id_number: SealedId | None,
+    occupation: str = "",
+    guardian_name: str = "",
+    guardian_relation: str = "",
+    guardian_phone: str = "",
     at: int,
 ) -> Patient | None:
     """Change a record that is still at `version`; None when someone else has changed it meanwhile.
@@ -167,6 +190,8 @@ def update(
         """
         UPDATE patient
         SET name = :name, sex = :sex, birth_date = :birth_date, phone = :phone, address = :address, id_type = :id_type,
+            occupation = :occupation, guardian_name = :guardian_name, guardian_relation = :guardian_relation,
+            guardian_phone = :guardian_phone,
             id_number_sealed = CASE WHEN :id_type = 'none' THEN NULL ELSE coalesce(:sealed, id_number_sealed) END,
             id_number_digest = CASE WHEN :id_type = 'none' THEN NULL ELSE coalesce(:digest, id_number_digest) END,
             id_number_masked = CASE WHEN :id_type = 'none' THEN '' ELSE coalesce(:masked, id_number_masked) END,
@@ -175,7 +200,8 @@ def update(
         """,
         {
             "id": patient_id, "version": version, "name": name, "sex": int(sex), "birth_date": birth_date.isoformat(),
-            "phone": phone, "address": address, "id_type": str(id_type), "at": at,
+            "phone": phone, "address": address, "id_type": str(id_type), "at": at, "occupation": occupation,
+            "guardian_name": guardian_name, "guardian_relation": guardian_relation, "guardian_phone": guardian_phone,
             "sealed": id_number.sealed if id_number else None, "digest": id_number.digest if id_number else None,
             "masked": id_number.masked if id_number else None,
         },

@@ -77,6 +77,8 @@ def create(
     patient = queries.insert(
         conn, mrn=desk.number(conn, "mrn"), name=person.name, sex=person.sex, birth_date=person.birth_date,
         phone=person.phone, id_type=person.id_type, id_number=id_number, address=person.address,
+        occupation=person.occupation, guardian_name=person.guardian_name, guardian_relation=person.guardian_relation,
+        guardian_phone=person.guardian_phone,
         at=desk.moment.at, by=desk.staff_id,
     )  # fmt: skip
     detail = {"distinct_from": sorted(twin.patient.id for twin in twins)} if twins else {}
@@ -108,6 +110,8 @@ def change(
     changed = queries.update(
         conn, patient_id, version=version, name=person.name, sex=person.sex, birth_date=person.birth_date,
         phone=person.phone, address=person.address, id_type=person.id_type, id_number=id_number, at=desk.moment.at,
+        occupation=person.occupation, guardian_name=person.guardian_name, guardian_relation=person.guardian_relation,
+        guardian_phone=person.guardian_phone,
     )  # fmt: skip
     if changed is None:
         raise ChangedMeanwhile(now)
@@ -125,5 +129,9 @@ def differences(now: Patient, person: Person, *, new_number: bool) -> list[str]:
         "id_type": (now.id_type, person.id_type),
         "phone": (now.phone, person.phone),
         "address": (now.address, person.address),
+        "occupation": (now.occupation, person.occupation),
+        "guardian_name": (now.guardian_name, person.guardian_name),
+        "guardian_relation": (now.guardian_relation, person.guardian_relation),
+        "guardian_phone": (now.guardian_phone, person.guardian_phone),
     }
     return [field for field, (old, new) in pairs.items() if old != new] + (["id_number"] if new_number else [])

@@ -13,16 +13,15 @@ from edge_node.his import audit, request_key
 from edge_node.his.context import context, reader, write, write_trace
 from edge_node.his.forms import FieldProblem, by_field, whole_number
 from edge_node.his.language import say, today
-from edge_node.his.patients import forms, pinyin, queries, records, rules, search
+from edge_node.his.patients import allergies, allergy_forms, forms, pinyin, queries, records, rules, search
 from edge_node.his.patients.desk import this_desk
 from edge_node.his.patients.identity import IdType, Sex
 from edge_node.his.patients.queries import Patient, Twin
-from edge_node.his.security import current_staff, require, who
+from edge_node.his.security import current_staff, may, who
 from edge_node.his.staff.model import Role
+from edge_node.i18n import text
 from edge_node.store.connection import Connection
 
-READERS = (Role.REGISTRAR, Role.NURSE, Role.DOCTOR, Role.PHARMACIST, Role.CASHIER, Role.MANAGER)
-WRITERS = (Role.REGISTRAR, Role.NURSE)
 SHOWN = 20
 # Refused since nothing is wrong with the request but what it says; a browser shows the page all the same.
 UNPROCESSABLE = 422
@@ -43,22 +42,22 @@ def words() -> dict[str, Any]:
     return {
         "SEX_NAMES": rules.SEX_NAMES, "SEX_WORDS": rules.SEX_WORDS, "ID_TYPE_NAMES": rules.ID_TYPE_NAMES,
         "LIKENESS_NAMES": rules.LIKENESS_NAMES, "Sex": Sex, "IdType": IdType, "spelled": pinyin.display,
-        "mask_phone": rules.mask_phone, "spaced_phone": rules.spaced_phone,
+        "is_child": lambda typed: forms.is_child(typed or "", today()), "mask_phone": rules.mask_phone,
+        "spaced_phone": rules.spaced_phone,
         "id_type_options": lambda: [(str(id_type), say(name)) for id_type, name in rules.ID_TYPE_NAMES.items()],
-        "may_write_patients": lambda: current_staff().may(*WRITERS),
-        "may_see_encounters": lambda: current_staff().may(Role.DOCTOR),
+        "may_write_patients": lambda: may("patients.create"),
+        "may_see_encounters": lambda: current_staff().may(Role.DOCTOR), "Face": allergies.Face,
+        "faces_of": lambda people: allergies.of_patients(reader(), [person.id for person in people]),
     }  # fmt: skip
 
 
 @blueprint.get("")
-@require(*READERS)
 def index() -> str:
     """Find a patient."""
     return _search_page(search.asked(request.args))
 
 
 @blueprint.post("/find")
-@require(*READERS)
 def find() -> str | Response:
     """Look up what was scanned or typed. Posted, so that an ID number never stands in an address and its history.
 
@@ -74,7 +73,6 @@ def find() -> str | Response:
 
 
 @blueprint.get("/<patient_id>")
-@require(*READERS)
 def record(patient_id: str) -> str:
     """A patient's record; that it was looked at is written down."""
     patient = _patient_or_404(patient_id)
@@ -83,7 +81,6 @@ def record(patient_id: str) -> str:
 
 
 @blueprint.post("/<patient_id>/id-number")
-@require(*READERS)
 def show_id_number(patient_id: str) -> str | Response:
     """The record with its whole ID number; first it is written down who asked for it, or it is not shown."""
     patient = _patient_or_404(patient_id)
@@ -94,21 +91,18 @@ def show_id_number(patient_id: str) -> str | Response:
 
 
 @blueprint.get("/new")
-@require(*WRITERS)
 def new() -> str:
     """An empty form."""
     return _form_page({"id_type": request.args.get("id_type", IdType.RESIDENT)})
 
 
 @blueprint.post("/begin")
-@require(*WRITERS)
 def begin() -> str:
     """A form begun with what was searched for; posted, so that an ID number never stands in an address."""
     return _form_page({"id_type": IdType.RESIDENT, **forms.begin(search.asked(request.form), today=today())})
 
 
 @blueprint.post("/new")
-@require(*WRITERS)
 def create() -> str | Response | tuple[str, int]:
     """Make a record; possible duplicates are shown before a second one is made."""
     if chosen := request.form.get("use"):
@@ -132,7 +126,6 @@ def create() -> str | Response | tuple[str, int]:
 
 
 @blueprint.get("/<patient_id>/edit")
-@require(*WRITERS)
 def edit(patient_id: str) -> str:
     """The record as a form."""
     patient = _patient_or_404(patient_id)
@@ -141,7 +134,6 @@ def edit(patient_id: str) -> str:
 
 
 @blueprint.post("/<patient_id>/edit")
-@require(*WRITERS)
 def change(patient_id: str) -> str | Response | tuple[str, int]:
     """Change the record, unless somebody else did meanwhile."""
     patient = _patient_or_404(patient_id)
@@ -166,6 +158,63 @@ def change(patient_id: str) -> str | Response | tuple[str, int]:
         values = {**request.form, "version": str(held.now.version)}
         return _form_page(values, forms.meanwhile(held.now, person), patient=held.now), CONFLICT
     return redirect(url_for("patients.record", patient_id=patient_id, saved="changed"))
+
+
+@blueprint.post("/<patient_id>/allergies")
+def record_allergy(patient_id: str) -> str | Response | tuple[str, int]:
+    """Write down an allergy."""
+    patient = _patient_or_404(patient_id)
+    desk = this_desk()
+    written = allergy_forms.parse(request.form, today=desk.today, birth_date=patient.birth_date)
+    if isinstance(written, list):
+        return _record_page(patient, values=request.form, problems=written), UNPROCESSABLE
+
+    def work(conn: Connection) -> str:
+        return allergies.record(conn, patient_id, written, desk)
+
+    token = request_key.posted_form(request.form)
+    try:
+        write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
+    except allergies.AlreadyRecorded:
+        problem = FieldProblem(field="substance", text=text("This is on record already"))
+        return _record_page(patient, values=request.form, problems=[problem]), CONFLICT
+    return _to_allergies(patient_id, "allergy")
+
+
+@blueprint.post("/<patient_id>/allergies/none")
+def no_allergy(patient_id: str) -> str | Response | tuple[str, int]:
+    """Somebody asked, and the patient knows of none."""
+    patient = _patient_or_404(patient_id)
+    desk = this_desk()
+    try:
+        write(lambda conn: allergies.asked_none_known(conn, patient_id, desk))
+    except allergies.StillAllergic:
+        problem = FieldProblem(
+            field="substance", text=text("Meanwhile somebody recorded an allergy: end it first, with the reason")
+        )
+        return _record_page(patient, problems=[problem]), CONFLICT
+    return _to_allergies(patient_id, "asked")
+
+
+@blueprint.post("/<patient_id>/allergies/<allergy_id>/end")
+def end_allergy(patient_id: str, allergy_id: str) -> str | Response | tuple[str, int]:
+    """Take an allergy off the record, with the reason."""
+    patient = _patient_or_404(patient_id)
+    desk = this_desk()
+    reason = allergy_forms.end_reason(request.form)
+    if isinstance(reason, FieldProblem):
+        problem = FieldProblem(field=f"end-{allergy_id}", text=reason.text)
+        values = {problem.field: request.form.get("end_reason", "")}
+        return _record_page(patient, values=values, problems=[problem]), UNPROCESSABLE
+    try:
+        write(lambda conn: allergies.end(conn, patient_id, allergy_id, desk, reason=reason))
+    except KeyError:
+        abort(404)
+    return _to_allergies(patient_id, "ended")
+
+
+def _to_allergies(patient_id: str, saved: str) -> Response:
+    return redirect(url_for("patients.record", patient_id=patient_id, saved=saved, _anchor="allergies"))
 
 
 def note_view(patient: Patient) -> None:
@@ -203,10 +252,20 @@ def _search_page(typed: str) -> str:
     )  # fmt: skip
 
 
-def _record_page(patient: Patient, *, id_number: str = "") -> str:
+def _record_page(
+    patient: Patient,
+    *,
+    id_number: str = "",
+    values: Mapping[str, str] | None = None,
+    problems: Sequence[FieldProblem] = (),
+) -> str:
     return render_template(
         "patients/record.html", patient=patient, id_number=id_number, visits=queries.visits(reader(), patient.id),
-        saved=request.args.get("saved", ""),
+        saved=request.args.get("saved", ""), allergies=allergies.all_of(reader(), patient.id),
+        substances=allergies.substances(reader()) if may("patients.record_allergy") else (), values=values or {},
+        problems=problems, errors=by_field(problems), labels=said_labels(allergy_forms.LABELS),
+        request_key=request.form.get(request_key.FIELD, "") if problems else "",
+        may_record=may("patients.record_allergy"), may_end=may("patients.end_allergy"),
     )  # fmt: skip
 
 

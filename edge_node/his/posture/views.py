@@ -17,7 +17,7 @@ from edge_node.his.language import language
 from edge_node.his.posture.examples import samples
 from edge_node.his.posture.rules import LOST, Line, line
 from edge_node.his.posture.works import COLUMNS, functions
-from edge_node.his.security import CONTENT_POLICY, public
+from edge_node.his.security import CONTENT_POLICY
 from edge_node.status import NodeStatus
 
 blueprint = Blueprint("posture", __name__)
@@ -92,7 +92,6 @@ def _line_of_the_page() -> dict[str, Any]:
 
 
 @blueprint.get("/posture/line", endpoint="line")
-@public
 def line_alone() -> Response:
     """The line alone, for a page that is open: the script asks for it, and without script the frame of `?frame=1`."""
     if "frame" not in request.args:
@@ -106,7 +105,6 @@ def line_alone() -> Response:
 
 
 @blueprint.get("/posture")
-@public
 def index() -> str:
     """What works now."""
     status = node_status()

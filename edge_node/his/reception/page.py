@@ -12,7 +12,7 @@ from edge_node.his.patients import queries as patients
 from edge_node.his.patients.queries import Patient
 from edge_node.his.reception import queries
 from edge_node.his.reception.queries import Department, Doctor, QueueEntry
-from edge_node.his.reception.rules import Status, waited_minutes
+from edge_node.his.reception.rules import Status, goes_ahead, waited_minutes
 from edge_node.store.connection import Connection
 
 ROWS_PER_PAGE = 15
@@ -26,6 +26,11 @@ class Row:
 
     entry: QueueEntry
     waited_s: int
+
+    @property
+    def goes_ahead(self) -> bool:
+        """Is this one before others who came earlier?"""
+        return self.entry.status is Status.WAITING and goes_ahead(self.entry.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from ulid import ULID
 from edge_node.his.numbering import queue_floor
 from edge_node.his.patients import queries as patients
 from edge_node.his.patients.queries import Patient
-from edge_node.his.reception.rules import Kind, Status, may_become
+from edge_node.his.reception.rules import Kind, Status, may_become, urgency
 from edge_node.store.connection import Connection, Row
 
 
@@ -51,6 +51,8 @@ class QueueEntry:
     status: Status
     registered_at: int
     kind: Kind
+    # Of the newest triage, 1 is the most urgent; None before the first.
+    level: int | None = None
 
 
 def departments(conn: Connection) -> list[Department]:
@@ -81,6 +83,8 @@ _ENTRY = f"""
     SELECT {patients.COLUMNS},
            registration.id, registration.visit_no, registration.queue_no, registration.queue_date,
            registration.doctor_id, staff.name, registration.status, registration.registered_at, registration.kind,
+           (SELECT level FROM triage WHERE triage.registration_id = registration.id
+            ORDER BY at DESC, rowid DESC LIMIT 1),
            department.id, department.code, department.mark, department.name, department.name_en
     FROM registration
     JOIN patient ON patient.id = registration.patient_id
@@ -91,14 +95,15 @@ _ENTRY = f"""
 
 def _entry(row: Row) -> QueueEntry:
     (
-        id_, visit_no, queue_no, queue_date, doctor_id, doctor_name, status, at, kind, *department,
-    ) = tuple(row)[10:]  # fmt: skip
+        id_, visit_no, queue_no, queue_date, doctor_id, doctor_name, status, at, kind, level, *department,
+    ) = tuple(row)[patients.COLUMN_COUNT :]  # fmt: skip
     d_id, code, mark, name, name_en = department
     return QueueEntry(
         registration_id=id_, visit_no=visit_no, mark=mark, queue_no=queue_no,
         queue_date=date.fromisoformat(queue_date), patient=patients.from_row(row),
         department=Department(id=d_id, code=code, mark=mark, name=name, name_en=name_en),
         doctor_id=doctor_id, doctor_name=doctor_name, status=Status(status), registered_at=at, kind=Kind(kind),
+        level=level,
     )  # fmt: skip
 
 
@@ -116,7 +121,8 @@ def queue(
     doctor_id: str | None = None,
     status: Status | None = None,
 ) -> list[QueueEntry]:
-    """The queue of a day, who came first first, whatever the clock did meanwhile: order is that of the rows.
+    """The queue of a day in the order of their turn: by rules.urgency while they wait, then who came first, whatever
+    the clock did meanwhile: order is that of the rows.
 
     `doctor_id` leaves out those who asked for another doctor.
     """
@@ -131,7 +137,7 @@ def queue(
         """,
         {"day": queue_date.isoformat(), "department": department_id, "doctor": doctor_id, "status": status},
     )
-    return [_entry(row) for row in rows]
+    return sorted(map(_entry, rows), key=lambda entry: urgency(entry.level, entry.status))
 
 
 def counts(conn: Connection, queue_date: date, *, department_id: str | None = None) -> dict[Status, int]:
@@ -172,21 +178,16 @@ def open_today(conn: Connection, patient_id: str, queue_date: date) -> list[Queu
 
 
 def ahead(conn: Connection, entry: QueueEntry) -> int:
-    """How many wait in the same department who came earlier and would be seen by the same doctor."""
-    (n,) = conn.execute(
-        """
-        SELECT count(*) FROM registration
-        WHERE queue_date = :day AND department_id = :department AND status = 'waiting' AND queue_no < :no
-          AND (:doctor IS NULL OR doctor_id IS NULL OR doctor_id = :doctor)
-        """,
-        {
-            "day": entry.queue_date.isoformat(),
-            "department": entry.department.id,
-            "no": entry.queue_no,
-            "doctor": entry.doctor_id,
-        },
-    ).fetchone()
-    return int(n)
+    """How many wait in the same department who are called earlier and would be seen by the same doctor."""
+    waiting = queue(
+        conn, entry.queue_date, department_id=entry.department.id, doctor_id=entry.doctor_id, status=Status.WAITING
+    )
+    turn = _turn(entry)
+    return sum(_turn(other) < turn for other in waiting)
+
+
+def _turn(entry: QueueEntry) -> tuple[int, int]:
+    return urgency(entry.level, Status.WAITING), entry.queue_no
 
 
 def register(

@@ -55,3 +55,20 @@ def queue_label(mark: str, queue_no: int) -> str:
 def waited_minutes(registered_at: int, now: int) -> int:
     """Whole minutes of waiting; never negative, whatever the clock has done since."""
     return max(0, (now - registered_at) // 60_000)
+
+
+# Triage in four levels: the first two are seen at once, whoever came before.
+AHEAD_UP_TO = 2
+
+
+def goes_ahead(level: int | None) -> bool:
+    """Does somebody of this level of triage go before those who came earlier?"""
+    return level is not None and level <= AHEAD_UP_TO
+
+
+def urgency(level: int | None, status: Status) -> int:
+    """By what the waiting are sorted before the order in which they came: level 1, level 2, then all others alike.
+
+    Not by levels 3 and 4: who is not in danger would else be overtaken the whole day. Who waits no more has no turn.
+    """
+    return level if status is Status.WAITING and level is not None and goes_ahead(level) else AHEAD_UP_TO + 1

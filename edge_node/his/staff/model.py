@@ -16,6 +16,7 @@ class Role(StrEnum):
     CASHIER = "cashier"
     MANAGER = "manager"
     ADMIN = "admin"
+    AUDITOR = "auditor"
 
 
 ROLE_NAMES: dict[Role, Text] = {
@@ -26,12 +27,16 @@ ROLE_NAMES: dict[Role, Text] = {
     Role.CASHIER: text("cashier"),
     Role.MANAGER: text("manager"),
     Role.ADMIN: text("administrator"),
+    Role.AUDITOR: text("auditor"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """One member of staff. `code` is what they sign in with; `title` is shown beside the name where there is one."""
+    """One member of staff. `code` is what they sign in with; `title` is shown beside the name where there is one.
+
+    `has_second_factor` once its owner has shown a code.
+    """
 
     id: str
     code: str
@@ -41,6 +46,7 @@ class Staff:
     roles: frozenset[Role]
     must_change: bool
     active: bool
+    has_second_factor: bool
 
     def may(self, *roles: Role) -> bool:
         """Has the person any of these roles?"""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ulid import ULID
 
+from edge_node.his.prescriptions.model import Right
 from edge_node.his.staff.model import Role, SignedIn, Staff
 from edge_node.his.staff.rules import LOCK_MS, SESSION_MAX_MS
 from edge_node.store.connection import Connection, Row
 
 _STAFF = """
 SELECT staff.id, staff.code, staff.name, staff.title, staff.department_id, staff.must_change, staff.active,
+       staff.totp_confirmed_at IS NOT NULL AS has_second_factor,
        (SELECT group_concat(role) FROM staff_role WHERE staff_id = staff.id) AS roles
 FROM staff
 """
@@ -28,6 +31,7 @@ def _staff(row: Row) -> Staff:
         roles=frozenset(Role(role) for role in (row["roles"] or "").split(",") if role),
         must_change=bool(row["must_change"]),
         active=bool(row["active"]),
+        has_second_factor=bool(row["has_second_factor"]),
     )
 
 
@@ -82,6 +86,21 @@ def insert(
     return staff_id
 
 
+def set_practice(conn: Connection, staff_id: str, *, licence_no: str, rights: Iterable[Right]) -> None:
+    """What a person's licence says they may prescribe beside ordinary drugs."""
+    conn.execute("UPDATE staff SET licence_no = :no WHERE id = :id", {"id": staff_id, "no": licence_no})
+    conn.execute("DELETE FROM staff_right WHERE staff_id = :id", {"id": staff_id})
+    conn.executemany(
+        "INSERT INTO staff_right (staff_id, right) VALUES (?, ?)", [(staff_id, right) for right in sorted(set(rights))]
+    )
+
+
+def rights(conn: Connection, staff_id: str) -> frozenset[Right]:
+    """What a person may prescribe beside ordinary drugs."""
+    rows = conn.execute("SELECT right FROM staff_right WHERE staff_id = :id", {"id": staff_id})
+    return frozenset(Right(row["right"]) for row in rows)
+
+
 def password_hash(conn: Connection, staff_id: str) -> str:
     """The stored hash; for verifying, never for showing."""
     (stored,) = conn.execute("SELECT password_hash FROM staff WHERE id = :id", {"id": staff_id}).fetchone()
@@ -93,6 +112,54 @@ def set_password(conn: Connection, staff_id: str, stored: str, *, must_change: b
     conn.execute(
         "UPDATE staff SET password_hash = :stored, must_change = :must_change WHERE id = :id",
         {"id": staff_id, "stored": stored, "must_change": must_change},
+    )
+
+
+# The second factor: its seed is sealed, and counts once its owner has shown a code.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """A person's seed, still sealed, and the last step whose code was used."""
+
+    sealed: bytes
+    last_step: int
+
+
+def factor(conn: Connection, staff_id: str) -> Factor | None:
+    """The second factor of a person, confirmed or not."""
+    row = conn.execute("SELECT totp_sealed, totp_step FROM staff WHERE id = :id", {"id": staff_id}).fetchone()
+    if row is None or row["totp_sealed"] is None:
+        return None
+    return Factor(sealed=bytes(row["totp_sealed"]), last_step=row["totp_step"])
+
+
+def begin_factor(conn: Connection, staff_id: str, sealed: bytes) -> bool:
+    """Keep a new seed that is not yet confirmed; False when there is a confirmed one."""
+    done = conn.execute(
+        "UPDATE staff SET totp_sealed = :sealed, totp_step = 0 WHERE id = :id AND totp_confirmed_at IS NULL",
+        {"id": staff_id, "sealed": sealed},
+    )
+    return bool(done.rowcount)
+
+
+def use_step(conn: Connection, staff_id: str, used: Factor, step: int, *, at: int) -> bool:
+    """Take a step for this person; False when another use was quicker, or the seed is another by now.
+
+    The first use confirms the seed.
+    """
+    done = conn.execute(
+        "UPDATE staff SET totp_step = :step, totp_confirmed_at = coalesce(totp_confirmed_at, :at) "
+        "WHERE id = :id AND totp_sealed = :sealed AND totp_step = :last",
+        {"id": staff_id, "step": step, "at": at, "sealed": used.sealed, "last": used.last_step},
+    )
+    return bool(done.rowcount)
+
+
+def remove_factor(conn: Connection, staff_id: str) -> None:
+    """The person signs in with the password alone from now on."""
+    conn.execute(
+        "UPDATE staff SET totp_sealed = NULL, totp_confirmed_at = NULL, totp_step = 0 WHERE id = :id", {"id": staff_id}
     )
 
 
@@ -173,8 +240,16 @@ def begin_attempt(conn: Connection, *, code: str, address: str, at: int) -> int:
     return int(cursor.lastrowid or 0)
 
 
+def is_failure(conn: Connection, attempt_id: int, code: str) -> bool:
+    """Does this attempt with this code still count as failed?"""
+    row = conn.execute(
+        "SELECT 1 FROM login_attempt WHERE id = :id AND code = :code AND ok = 0", {"id": attempt_id, "code": code}
+    ).fetchone()
+    return row is not None
+
+
 def attempt_succeeded(conn: Connection, attempt_id: int) -> None:
-    """The password was right."""
+    """Everything that was asked for was right."""
     conn.execute("UPDATE login_attempt SET ok = 1 WHERE id = :id", {"id": attempt_id})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
@@ -16,13 +16,12 @@ from edge_node.his.context import context, reader, write, write_trace
 from edge_node.his.errors import PAGES, error_page, kept_form
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.kept import KeptForm, local_path
-from edge_node.his.language import duration, local
+from edge_node.his.language import local
 from edge_node.his.posture import node_status
-from edge_node.his.security import current_staff, public, signed_in
-from edge_node.his.staff import passwords, queries
+from edge_node.his.security import Pending, current_staff, signed_in
+from edge_node.his.staff import attempts, factors, passwords, queries, second_factor
 from edge_node.his.staff.forms import STATION_MAX_LENGTH, SignIn, parse_new_password, parse_sign_in
 from edge_node.his.staff.model import SignedIn, Staff
-from edge_node.his.staff.rules import FAILURES_PER_ADDRESS, FAILURES_PER_CODE, locked_until
 from edge_node.i18n import Text, text
 from edge_node.store.connection import Connection
 
@@ -34,7 +33,6 @@ Page = str | tuple[str, int] | Response
 
 
 @blueprint.get("/login")
-@public
 def login() -> Page:
     """The sign-in; who is signed in already goes on."""
     if signed_in() is not None:
@@ -43,7 +41,6 @@ def login() -> Page:
 
 
 @blueprint.post("/login", endpoint="sign_in")
-@public
 def sign_in() -> Page:
     """Look at code and password; the answer is the same and takes as long whichever of them is wrong."""
     typed = parse_sign_in(request.form)
@@ -51,58 +48,107 @@ def sign_in() -> Page:
         return _again(typed, 422)
     now = audit.moment()
     who = audit.Who(staff_id=None, station=typed.station, address=security.address())
-    attempt = write_trace(lambda conn: _begin(conn, typed, who, now.at))
+    attempt = write_trace(_attempt(typed.code, typed.password, who, now))
     if isinstance(attempt, FieldProblem):
         return _again([attempt], 429, beside=False)
     found = queries.find_by_code(reader(), typed.code)
     stored = queries.password_hash(reader(), found.id) if found and found.active else None
     if not passwords.verify_password(stored, typed.password) or found is None or stored is None:
-        write_trace(lambda conn: _failed(conn, typed, who, now))
+        write_trace(_failure(typed.code, typed.password, who, now))
         return _again([FieldProblem(field="password", text=text("Code or password is wrong"))], 422, beside=False)
-    rehashed = passwords.hash_password(typed.password) if passwords.needs_rehash(stored) else None
-    session_id = secrets.token_urlsafe(32)
-    before = security.current_session_id()
+    if passwords.needs_rehash(stored):
+        rehashed = passwords.hash_password(typed.password)
+        write_trace(lambda conn: queries.set_password(conn, found.id, rehashed, must_change=found.must_change))
+    if found.has_second_factor:
+        security.begin_pending(Pending(staff_id=found.id, station=typed.station, attempt=attempt, at=now.at))
+        return _code_form()
+    entered = _enter(found, typed.station, (attempt,), who, now)
+    return entered if entered is not None else _again([], 422)
 
-    def begin(conn: Connection) -> None:
-        queries.attempt_succeeded(conn, attempt)
-        if rehashed is not None:
-            queries.set_password(conn, found.id, rehashed, must_change=found.must_change)
+
+@blueprint.post("/login/code", endpoint="sign_in_code")
+def sign_in_code() -> Page:
+    """The second step: the code of the telephone, after the password was right."""
+    now, pending = audit.moment(), security.pending()
+    found = queries.get(reader(), pending.staff_id) if pending else None
+    factor = queries.factor(reader(), found.id) if found and found.active and found.has_second_factor else None
+    if pending is None or found is None or factor is None:
+        return _again(
+            [FieldProblem(field="password", text=text("Too long since the password; type it again"))], 422, beside=False
+        )
+    typed = request.form.get("one_time_code", "")
+    who = audit.Who(staff_id=None, station=pending.station, address=security.address())
+    guess = second_factor.guess(typed, now=now.at)
+    attempt = write_trace(_attempt(found.code, guess, who, now))
+    if isinstance(attempt, FieldProblem):
+        return _code_form([attempt]), 429
+    seed = factors.opened(context().cipher, found.id, factor)
+    step = second_factor.step_of(seed, typed, now=now.at, last_step=factor.last_step)
+    entered = None
+    if step is not None:
+        used = factors.Use(factor=factor, step=step)
+        entered = _enter(found, pending.station, (pending.attempt, attempt), who, now, used=used)
+    if entered is None:
+        write_trace(_failure(found.code, guess, who, now))
+        return _code_form([FieldProblem(field="one_time_code", text=text("This code does not fit, or was used"))]), 422
+    return entered
+
+
+def _attempt(code: str, typed: str, who: audit.Who, now: audit.Moment) -> Callable[[Connection], int | FieldProblem]:
+    """The noting of an attempt, for the writing thread."""
+    tries = security.tries()
+    return lambda conn: attempts.begin(conn, tries, code=code, typed=typed, address=who.address, now=now.at)
+
+
+def _failure(code: str, typed: str, who: audit.Who, now: audit.Moment) -> Callable[[Connection], None]:
+    tries = security.tries()
+    return lambda conn: attempts.failed(conn, tries, code=code, typed=typed, who=who, now=now)
+
+
+def _enter(
+    found: Staff,
+    station: str,
+    attempts_made: Sequence[int],
+    who: audit.Who,
+    now: audit.Moment,
+    *,
+    used: factors.Use | None = None,
+) -> Page | None:
+    """Begin the session and go on; None when the code was used by somebody quicker."""
+    session_id, before = secrets.token_urlsafe(32), security.current_session_id()
+
+    def begin(conn: Connection) -> bool:
+        if used is not None and not queries.use_step(conn, found.id, used.factor, used.step, at=now.at):
+            return False
+        for attempt in attempts_made:
+            queries.attempt_succeeded(conn, attempt)
         if before is not None:
             queries.end_session(conn, before, at=now.at)
-        queries.open_session(conn, session_id, staff_id=found.id, station=typed.station, address=who.address, at=now.at)
+        queries.open_session(conn, session_id, staff_id=found.id, station=station, address=who.address, at=now.at)
         _record(conn, replace(who, staff_id=found.id), "signed_in", now)
+        return True
 
-    write_trace(begin)
-    security.begin_session(
-        session_id, SignedIn(staff=found, station=typed.station, created_at=now.at, last_seen_at=now.at)
-    )
+    if not write_trace(begin):
+        return None
+    security.begin_session(session_id, SignedIn(staff=found, station=station, created_at=now.at, last_seen_at=now.at))
     response = make_response(_onward(found))
     response.set_cookie(
-        STATION_COOKIE, typed.station, max_age=_YEAR_S, httponly=True, samesite="Strict", secure=request.is_secure
+        STATION_COOKIE, station, max_age=_YEAR_S, httponly=True, samesite="Strict", secure=request.is_secure
     )
     return response
 
 
-def _begin(conn: Connection, typed: SignIn, who: audit.Who, now: int) -> int | FieldProblem:
-    """Note the attempt, unless code or address is locked."""
-    until = locked_until(queries.failures_of_code(conn, typed.code, now=now), FAILURES_PER_CODE, now)
-    if until is not None:
-        wait = duration((until - now) / 1000)
-        return FieldProblem(
-            field="code", text=text("This code is locked for another %(wait)s after five failures", wait=wait)
-        )
-    until = locked_until(queries.failures_of_address(conn, who.address, now=now), FAILURES_PER_ADDRESS, now)
-    if until is not None:
-        wait = duration((until - now) / 1000)
-        return FieldProblem(field="code", text=text("Too many failures from this computer; wait %(wait)s", wait=wait))
-    return queries.begin_attempt(conn, code=typed.code, address=who.address, at=now)
-
-
-def _failed(conn: Connection, typed: SignIn, who: audit.Who, now: audit.Moment) -> None:
-    # Only codes that exist are written down: people type their password into the wrong field.
-    found = queries.find_by_code(conn, typed.code)
-    audit.record(
-        conn, who, "sign_in_failed", f"staff:{found.id}" if found else "", {}, at=now.at, clock_state=now.clock_state
+def _code_form(problems: Sequence[FieldProblem] = ()) -> str:
+    """The page of the second step; where it leads, and the form that waits, travel in it."""
+    return render_template(
+        "staff/code.html",
+        problems=problems,
+        errors=by_field(problems),
+        next_page=local_path(request.form.get("next")),
+        waiting=_waiting(),
+        status=node_status(),
+        now=context().clock.wall_ms(),
+        contact=context().contact,
     )
 
 
@@ -163,6 +209,7 @@ def _form(
         status=status,
         now=now,
         day=local(now).date(),
+        explains_trust=context().authority() is not None,
     )
 
 
@@ -197,10 +244,11 @@ def password() -> Page | tuple[str, int, dict[str, str]]:
     if isinstance(typed, list):
         return _password_again(typed)
     now, who, session_id = audit.moment(), security.who(), security.current_session_id()
-    attempt = write(lambda conn: _begin(conn, SignIn(code=staff.code, password="", station=who.station), who, now.at))
+    attempt = write(_attempt(staff.code, typed.old, who, now))
     if isinstance(attempt, FieldProblem):
         return error_page(PAGES[429], 429, detail=attempt.text)
     if not passwords.verify_password(queries.password_hash(reader(), staff.id), typed.old):
+        write_trace(_failure(staff.code, typed.old, who, now))
         return _password_again([FieldProblem(field="password", text=text("That is not your password"))])
     stored = passwords.hash_password(typed.new)
 

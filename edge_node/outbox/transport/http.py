@@ -13,13 +13,12 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
 
 from edge_node.base.clock import Clock
+from edge_node.base.http_words import distrust, retry_after_s
 from edge_node.outbox.lane import IN_FLIGHT
 from edge_node.outbox.model import Message, Outcome, Result
 from edge_node.outbox.policy import of_status
@@ -113,8 +112,8 @@ class HttpTransport:
                     size_bytes += len(chunk)
                     if size_bytes > ANSWER_BYTES:
                         break
-            retry_after_s = _retry_after_s(answer.headers.get("Retry-After"), now_ms=self._clock.wall_ms())
-            return answer.status_code, of_status(answer.status_code, retry_after_s=retry_after_s)
+            wait_s = retry_after_s(answer.headers.get("Retry-After"), now_ms=self._clock.wall_ms())
+            return answer.status_code, of_status(answer.status_code, retry_after_s=wait_s)
 
     def _silent(self) -> Outcome:
         return Outcome(result=Result.SILENT, words=f"no answer within {self._whole_s:g} s")
@@ -136,26 +135,6 @@ class HttpTransport:
 
 
 def _not_connected(error: httpx.ConnectError) -> Outcome:
-    """A certificate that is not to be trusted is for a person; a handshake that broke off is the line's fault."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            why = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "TLS failed"
-            return Outcome(result=Result.UNTRUSTED, words=str(why))
-        cause = cause.__cause__ or cause.__context__
+    if (why := distrust(error)) is not None:
+        return Outcome(result=Result.UNTRUSTED, words=why)
     return Outcome(result=Result.UNREACHABLE, words="no connection")
-
-
-def _retry_after_s(text: str | None, *, now_ms: int) -> float | None:
-    """Seconds of a Retry-After, which may also be a date; None for what is neither."""
-    if text is None:
-        return None
-    if text.strip().isascii() and text.strip().isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds())

@@ -12,7 +12,8 @@ from flask import Blueprint, abort
 
 from edge_node.base.errors import StoreError
 from edge_node.his.context import write
-from edge_node.his.security import require
+from edge_node.his.permissions import SIGNED_IN, TABLE, Permissions
+from edge_node.his.security import PERMISSIONS, NotAllowed
 from edge_node.his.staff.model import Role
 from edge_node.i18n import CHINESE, ENGLISH
 from edge_node.store.connection import Connection
@@ -44,7 +45,7 @@ def his(tmp_path: Path) -> Iterator[His]:
             case "bug":
                 write(_bug)
             case "closed-to-all":
-                return require()(lambda: "")()
+                raise NotAllowed(())
             case _ if how.isdigit():
                 abort(int(how))
             case _:
@@ -53,6 +54,7 @@ def his(tmp_path: Path) -> Iterator[His]:
 
     with a_his(tmp_path) as his:
         his.app.register_blueprint(broken)
+        his.app.extensions[PERMISSIONS] = Permissions({**TABLE, "broken.page": SIGNED_IN})
         his.add_staff("gu", Role.ADMIN)
         his.sign_in("gu")
         yield his

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from edge_node.his.permissions import EVERYBODY, SIGNED_IN, TABLE, Permissions
 from edge_node.his.security import SECTIONS
 from edge_node.his.staff.model import Role
 from tests.support.his import PASSWORD, His, a_his, hidden_fields
 
 # Everything that may be asked for without a sign-in; a new one is added here with a thought.
 PUBLIC = {
+    "trust.index",
+    "trust.certificate",
     "health.healthz",
     "health.readyz",
     "health.status",
@@ -23,6 +26,7 @@ PUBLIC = {
     "posture.line",
     "staff.login",
     "staff.sign_in",
+    "staff.sign_in_code",
     "static",
 }
 
@@ -36,9 +40,32 @@ def his(tmp_path: Path) -> Iterator[His]:
 
 
 def test_nothing_is_open_unless_it_says_so(his: His) -> None:
-    views = his.app.view_functions
-    opened = {name for name, view in views.items() if getattr(view, "public", False) or name == "static"}
-    assert opened == PUBLIC
+    assert {endpoint for endpoint, roles in TABLE.items() if roles is EVERYBODY} == PUBLIC
+    assert set(TABLE) == set(his.app.view_functions)
+
+
+def test_a_route_without_an_entry_and_an_entry_without_a_route_keep_it_from_starting() -> None:
+    with pytest.raises(LookupError, match=r"no entry for \['b'\], no route for \['c'\]"):
+        Permissions({"a": EVERYBODY, "c": SIGNED_IN}).check(["a", "b"])
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_every_route_is_for_the_roles_of_the_table_and_no_other(his: His, role: Role) -> None:
+    """Something that does not exist is 404 or 422 for whoever may, and 403 for everybody else."""
+    his.add_staff("somebody", role)
+    client = his.sign_in("somebody", client=his.browser())
+    token = his.csrf(client, "/password")
+    wrong = []
+    for rule in his.app.url_map.iter_rules():
+        roles = TABLE[rule.endpoint]
+        if roles is EVERYBODY or rule.endpoint == "staff.logout":
+            continue
+        path = re.sub(r"<[^>]+>", "1", rule.rule)
+        for method in sorted((rule.methods or set()) & {"GET", "POST"}):
+            answer = client.open(path, method=method, data={"csrf_token": token} if method == "POST" else None)
+            if (answer.status_code == 403) is (role in roles):
+                wrong.append((method, path, answer.status_code))
+    assert wrong == []
 
 
 def test_every_address_asks_for_a_sign_in(his: His) -> None:
@@ -61,7 +88,7 @@ def test_the_bar_shows_what_the_role_may_open_and_it_opens(his: His, role: Role)
     client = his.sign_in("somebody", client=his.browser())
     page = client.get("/posture").text
     shown = re.findall(r'<a href="([^"]+)" accesskey="\d"', page)
-    expected = [section for section in SECTIONS if role in section.roles]
+    expected = [section for section in SECTIONS if role in (TABLE[section.endpoint] or ())]
     assert len(shown) == len(expected)
     for path in shown:
         assert client.get(path, follow_redirects=True).status_code == 200

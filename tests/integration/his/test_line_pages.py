@@ -19,7 +19,7 @@ from edge_node.config.schema import Config
 from edge_node.his.line_history import NotRecorded, Period, Place, Shown
 from edge_node.his.staff.model import Role
 from edge_node.i18n import ENGLISH, translate
-from edge_node.services import line_pictures
+from edge_node.services import history_file, line_pictures
 from edge_node.services.line_pictures import LinePictures
 from edge_node.status import NodeStatus
 from edge_node.store.connection import connect
@@ -150,10 +150,10 @@ def of_another_version(path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil, why",
     [
-        pytest.param(Path.unlink, line_pictures.MISSING, id="missing"),
+        pytest.param(Path.unlink, history_file.MISSING, id="missing"),
         pytest.param(lambda path: None, line_pictures.NOTHING_YET, id="empty"),
-        pytest.param(damage, line_pictures.UNREADABLE, id="damaged"),
-        pytest.param(of_another_version, line_pictures.UNREADABLE, id="another-version"),
+        pytest.param(damage, history_file.UNREADABLE, id="damaged"),
+        pytest.param(of_another_version, history_file.UNREADABLE, id="another-version"),
     ],
 )
 def test_without_a_history_the_pages_stand_and_say_why(his: His, config: Config, spoil: Any, why: NotRecorded) -> None:
@@ -234,9 +234,9 @@ def test_a_picture_is_kept_for_its_minute(config: Config) -> None:
     first = shown()
     path.unlink()
     assert shown() is first, "asked for twice, drawn once"
-    assert shown(Period.WEEK) == line_pictures.MISSING
+    assert shown(Period.WEEK) == history_file.MISSING
     clock.advance(60)
-    assert shown() == line_pictures.MISSING
+    assert shown() == history_file.MISSING
 
 
 @pytest.mark.long

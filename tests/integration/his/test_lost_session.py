@@ -12,7 +12,8 @@ from werkzeug.wrappers import Response
 
 from edge_node.his import request_key
 from edge_node.his.context import context, write
-from edge_node.his.security import require
+from edge_node.his.permissions import TABLE, Permissions
+from edge_node.his.security import PERMISSIONS
 from edge_node.his.staff.model import Role
 from tests.support.his import PASSWORD, His, a_his, hidden_fields
 
@@ -25,7 +26,6 @@ def his(tmp_path: Path) -> Iterator[His]:
     saved = Blueprint("saved", __name__)
 
     @saved.post("/note")
-    @require(Role.DOCTOR)
     def note() -> Response:
         token, text, at = request_key.posted(request.form), request.form["text"], context().clock.wall_ms()
         tags = ",".join(request.form.getlist("tag"))
@@ -35,6 +35,7 @@ def his(tmp_path: Path) -> Iterator[His]:
 
     with a_his(tmp_path) as his:
         his.app.register_blueprint(saved)
+        his.app.extensions[PERMISSIONS] = Permissions({**TABLE, "saved.note": frozenset({Role.DOCTOR})})
         his.add_staff("shen", Role.DOCTOR)
         his.add_staff("zhou", Role.REGISTRAR)
         yield his

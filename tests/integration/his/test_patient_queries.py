@@ -223,7 +223,9 @@ def test_visits_newest_first_with_what_was_signed_last(conn: Connection) -> None
             (n, n, doctor),
         )
         for rank, name in enumerate(names):
-            conn.execute("INSERT INTO diagnosis VALUES ('e1', ?, ?, 'X', ?)", (n, rank, name))
+            conn.execute(
+                "INSERT INTO diagnosis (encounter_id, n, rank, code, name) VALUES ('e1', ?, ?, 'X', ?)", (n, rank, name)
+            )
     newer, older = queries.visits(conn, patient.id)
     assert (newer.department_id, newer.encounter_id, newer.diagnoses) == ("d2", None, ())
     assert (older.encounter_id, older.diagnoses) == ("e1", ("急性支气管炎", "高血压"))

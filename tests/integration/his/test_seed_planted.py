@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_node.his import seed
+from edge_node.his.catalogues.training import common_diagnoses
 from edge_node.his.reception import queries as reception
 from edge_node.his.staff import queries as staff
 from edge_node.his.staff.model import Role
@@ -39,7 +40,7 @@ def test_a_real_clinic_gets_departments_and_diagnoses_and_no_accounts(his: His) 
     assert [department.mark for department in reception.departments(his.conn)] == ["内", "儿", "外", "妇", "中", "急"]
     assert staff.everybody(his.conn) == []
     (count,) = his.conn.execute("SELECT count(*) FROM icd").fetchone()
-    assert count == len(seed.diagnoses())
+    assert count == len(common_diagnoses())
 
 
 def test_a_training_clinic_gets_its_staff_with_passwords_that_are_stored_nowhere(his: His) -> None:

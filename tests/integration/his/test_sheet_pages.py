@@ -13,6 +13,9 @@ from werkzeug.test import TestResponse
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.training import training_drugs
 from edge_node.his.prescriptions import sheets
+from edge_node.his.triage import queries as triage
+from edge_node.his.triage.rules import Level, Measured
+from edge_node.store.connection import Connection
 from tests.support.encounters import Clinic
 from tests.support.his import a_his
 
@@ -254,3 +257,23 @@ def test_a_sheet_that_was_not_signed_can_be_discarded(doctor: Doctor) -> None:
     (sheet,) = doctor.sheets()
     assert sheet.status == "void"
     assert "盐酸氨溴索片" not in doctor.page.partition("Earlier visits")[0]
+
+
+def test_a_note_begins_with_what_the_nurse_measured_and_the_queue_shows_allergies(clinic: Clinic) -> None:
+    entry = clinic.comes("曾国强")
+    by = clinic.staff["zhou"]
+
+    def measured(conn: Connection) -> None:
+        triage.insert(
+            conn, entry.registration_id, Measured(temperature="38.2", pulse="96"), level=Level(3), note="", at=1, by=by
+        )
+        conn.execute(
+            "INSERT INTO allergy (id, patient_id, substance, recorded_at, recorded_by) VALUES ('a', ?, '磺胺', 1, ?)",
+            (entry.patient.id, by),
+        )
+
+    clinic.his.write(measured)
+    doctor = Doctor(clinic, _begun(clinic, entry.registration_id))
+    fields = dict(doctor.fields())
+    assert (fields["temperature"], fields["pulse"], fields["complaint"]) == ("38.2", "96", "")
+    assert doctor.page.count("磺胺") >= 2, "in the header and in the queue"

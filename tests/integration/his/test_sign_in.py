@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from edge_node.base.clock import ClockState
 from edge_node.his import audit
-from edge_node.his.staff import queries
+from edge_node.his.forms import FieldProblem
+from edge_node.his.staff import attempts, queries
 from edge_node.his.staff.model import Role
+from edge_node.his.staff.tries import Tries
 from tests.support.his import PASSWORD, His, a_his
 
 MINUTE = 60.0
@@ -105,6 +110,37 @@ def test_trying_a_locked_code_does_not_lock_it_longer(his: His) -> None:
     his.clock.advance(MINUTE)
     his.sign_in("gu")
     assert his.last.status_code == 302
+
+
+def test_many_desks_at_once_with_the_right_password_are_all_let_in(his: His) -> None:
+    """Eight are noted as failed before the first is looked at: that is no eight failures."""
+    start = threading.Barrier(8)
+
+    def desk(_: int) -> int:
+        client = his.browser()
+        form = {"csrf_token": his.csrf(client), "code": "gu", "password": PASSWORD}
+        start.wait(60)
+        return client.post("/login", data=form).status_code
+
+    with ThreadPoolExecutor(8) as desks:
+        assert list(desks.map(desk, range(8))) == [302] * 8
+
+
+def test_one_wrong_password_posted_many_times_at_once_counts_once_and_again_after_its_answer(his: His) -> None:
+    tries, now = Tries(), his.clock.wall_ms()
+    who = audit.Who(staff_id=None, station="", address="192.0.2.7")
+    moment = audit.Moment(at=now, clock_state=ClockState.SYNCED)
+
+    def begin(typed: str) -> object:
+        return his.write(
+            lambda conn: attempts.begin(conn, tries, code="gu", typed=typed, address="192.0.2.7", now=now)
+        )  # fmt: skip
+
+    assert len({begin("a typo") for _ in range(9)}) == 1, "leaning on Enter"
+    his.write(lambda conn: attempts.failed(conn, tries, code="gu", typed="a typo", who=who, now=moment))
+    assert len({begin("a typo"), begin("a typo")}) == 1
+    assert len({begin(f"guess {n}") for n in range(3)}) == 3, "guesses at once are counted one by one"
+    assert isinstance(begin("guess 4"), FieldProblem), "which are five"
 
 
 def test_a_success_forgets_the_failures_before_it(his: His) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,32 @@ class TestStatusFile:
             "2026-11-18T11:06:40.000Z",
             "2026-11-18T11:07:40.000Z",
         )
+
+
+def test_a_status_that_is_looked_at_often_is_read_when_it_was_replaced(tmp_path: Path) -> None:
+    clock, file, look = (
+        FakeClock(),
+        files.StatusFile(tmp_path, "links", every_s=1.0),
+        files.StatusReader(tmp_path, "links"),
+    )
+    assert look() is None
+    file.write({"mode": "online"}, clock)
+    first = look()
+    assert first is not None and first.state == {"mode": "online"}
+    assert look() is first
+    file.write({"mode": "backup"}, clock)
+    second = look()
+    assert second is not None and second.state == {"mode": "backup"}
+    file.path.write_bytes(b"{")
+    assert look() is None
+    file.path.unlink()
+    assert look() is None
+
+
+def test_free_of_size_is_the_share_that_df_shows(tmp_path: Path) -> None:
+    free, size = files.disk_free_bytes(tmp_path), files.disk_size_bytes(tmp_path)
+    assert free is not None and size is not None
+    argv = ["df", "--output=pcent", str(tmp_path)]
+    percent = int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()[-1].rstrip("%"))
+    assert abs(100 * (1 - free / size) - percent) <= 1.5, "others write at the same time"
+    assert files.disk_size_bytes(tmp_path / "none") is None

@@ -5,8 +5,9 @@ import ssl
 import httpx
 import pytest
 
+from edge_node.base.http_words import retry_after_s
 from edge_node.outbox.model import Result
-from edge_node.outbox.transport.http import _not_connected, _retry_after_s
+from edge_node.outbox.transport.http import _not_connected
 
 NOW_MS = 1_795_000_000_000  # Wed, 18 Nov 2026 11:06:40 GMT
 
@@ -26,7 +27,7 @@ NOW_MS = 1_795_000_000_000  # Wed, 18 Nov 2026 11:06:40 GMT
     ],
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
-    assert _retry_after_s(text, now_ms=NOW_MS) == seconds
+    assert retry_after_s(text, now_ms=NOW_MS) == seconds
 
 
 def caused_by(cause: BaseException) -> httpx.ConnectError:

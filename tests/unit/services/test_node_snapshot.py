@@ -11,11 +11,12 @@ from edge_node import __version__, status
 from edge_node.base.files import ServiceStatus
 from edge_node.base.instruments import Counter, Histogram
 from edge_node.replication.destination import CopyState
+from edge_node.replication.supervisor import LitestreamState
 from edge_node.services.node_snapshot import snapshot
 from edge_node.status import judge
-from failover.core.model import Verdict
-from monitoring.families import DESTINATION_STATES, MODES, VERDICTS
-from monitoring.snapshot import Destination, Line, NodeSnapshot, Target, Upstream, Value
+from failover.core.model import OrderKind, Verdict
+from monitoring.fill import DESTINATION_STATES, LITESTREAM_STATES, MODES, ORDERS, VERDICTS
+from monitoring.snapshot import Destination, Line, NodeSnapshot, Push, Target, Upstream, Value
 from tests.support.node_files import a_line, an_upstream, links_state, on_backup, outbox_state
 
 
@@ -52,18 +53,19 @@ def taken(
     *,
     links: Mapping[str, Any] | None = None,
     outbox: Mapping[str, Any] | None = None,
+    monitor: Mapping[str, Any] | None = None,
     written_at: str = "2026-11-22T01:14:02.500Z",
     now: float = 101.0,
 ) -> NodeSnapshot:
     """The snapshot of a node whose services wrote these states; None for a service that never wrote."""
-    states = {"links": links, "his": his, "replica": replica, "outbox": outbox, "monitor": None}
+    states = {"links": links, "his": his, "replica": replica, "outbox": outbox, "monitor": monitor}
     node = judge(
         node_id="clinic-0042",
         files={
             name: None if state is None else a_file(name, state, written_at=written_at)
             for name, state in states.items()
         },
-        rpo_limits_s={},
+        rpo_limits_s={"cloud": 300.0},
         now=now,
         wall_ms=1_795_310_043_000,
         this_boot="this-boot",
@@ -74,6 +76,7 @@ def taken(
         node,
         clock_synchronised=None,
         disk_free_bytes={"/data": 5},
+        disk_size_bytes={"/data": 7},
         wal_bytes={"/data/his.db": 6},
         sqlite_version="3.53.0",
     )
@@ -87,23 +90,38 @@ def test_a_node_that_has_not_begun() -> None:
     assert node.superseded is None, "who never heard of an epoch does not know"
     assert node.litestream_restarts is None
     assert not (node.destinations or node.uploads or node.his_requests)
-    assert (node.disk_free_bytes, node.wal_bytes) == ({"/data": 5}, {"/data/his.db": 6})
+    assert (node.disk_free_bytes, node.disk_size_bytes, node.wal_bytes) == (
+        {"/data": 5},
+        {"/data": 7},
+        {"/data/his.db": 6},
+    )
+    assert node.problems == {"service-stopped": 5}
 
 
 def test_what_the_replica_says() -> None:
     node = taken(replica=REPLICA)
     assert node.destinations == (
         Destination(name="local", state="current"),
-        Destination(name="cloud", state="behind", confirmed_txid=7, rpo_s=1.8, behind_bytes=4120),
+        Destination(name="cloud", state="behind", confirmed_txid=7, rpo_s=1.8, rpo_limit_s=300.0, behind_bytes=4120),
     )
     assert node.build.litestream == "0.5.17"
-    assert node.litestream_restarts == 2
+    assert (node.litestream, node.litestream_restarts) == ("running", 2)
     assert node.superseded is False
     assert (node.replica_local_bytes, node.replica_budget_bytes) == (None, None)
     disk = {"used_bytes": 5, "budget_bytes": 9, "told_at": None}
     weighed = taken(replica={**REPLICA, "disk": disk})
     assert (weighed.replica_local_bytes, weighed.replica_budget_bytes) == (5, 9)
     assert taken(replica={**REPLICA, "superseded": {"by": "clinic-0042-b", "epoch": 2}}).superseded is True
+
+
+def test_the_last_drill_and_the_last_good_one() -> None:
+    drilled = {"last_drill": {"at": "2026-11-22T01:14:02.500Z", "ok": False, "rto_s": None, "outcome": "missing"},
+               "last_drill_ok": {"at": "2026-11-15T01:14:02.500Z", "rto_s": 41.2}}  # fmt: skip
+    (cloud,) = taken(replica={**REPLICA, "destinations": [{**REPLICA["destinations"][1], **drilled}]}).destinations
+    assert (cloud.drill_at, cloud.drill_ok_at, cloud.drill_rto_s) == (1_795_310_042.5, 1_794_705_242.5, 41.2)
+    odd = {"last_drill": {"at": "yesterday"}}
+    (cloud,) = taken(replica={**REPLICA, "destinations": [{**REPLICA["destinations"][1], **odd}]}).destinations
+    assert (cloud.drill_at, cloud.rpo_s) == (None, 1.8), "an odd time hides nothing else"
 
 
 def test_counters_and_histograms_travel_whole() -> None:
@@ -132,14 +150,38 @@ def test_a_dead_service_keeps_its_last_values_and_its_old_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "certificate, expected",
+    "certificates, expected",
     [
-        pytest.param({"name": "his-cert", "not_after": 1_800_000_000_000}, {"his-cert": 1.8e9}, id="milliseconds"),
+        pytest.param(
+            [{"name": "his-cert", "not_after": 1_800_000_000_000}, {"name": "odd"}],
+            {"his-cert": 1.8e9},
+            id="milliseconds",
+        ),
         pytest.param(None, {}, id="no-tls"),
     ],
 )
-def test_the_certificate(certificate: object, expected: dict[str, float]) -> None:
-    assert taken(his={"certificate": certificate}).certificate_not_after == expected
+def test_the_certificates(certificates: object, expected: dict[str, float]) -> None:
+    assert taken(his={"certificates": certificates}).certificate_not_after == expected
+
+
+PUSHED: dict[str, Any] = {
+    "backlog_samples": 3, "oldest_at": "2026-11-22T01:14:02.500Z", "sent_at": None, "trouble": None,
+    "samples": [{"labels": ["sent"], "value": 9}], "requests": [{"labels": ["taken"], "value": 2}],
+}  # fmt: skip
+
+
+def test_what_is_pushed() -> None:
+    assert taken(monitor={"remote_write": PUSHED}).push == Push(
+        backlog_samples=3,
+        oldest_at=1_795_310_042.5,
+        samples=(Value(labels=("sent",), value=9.0),),
+        requests=(Value(labels=("taken",), value=2.0),),
+    )
+
+
+@pytest.mark.parametrize("odd", [{}, {"remote_write": {}}, {"remote_write": {**PUSHED, "backlog_samples": "many"}}])
+def test_a_node_that_pushes_nothing_or_says_so_oddly_has_no_figures(odd: dict[str, Any]) -> None:
+    assert taken(monitor=odd).push is None
 
 
 GOOD = {"labels": ["/", "GET", "200"], "bounds": [1.0], "counts": [1, 0], "sum": 0.5}
@@ -182,7 +224,7 @@ def test_what_the_watcher_says() -> None:
     )  # fmt: skip
     assert node.mode == "backup"
     assert node.lines[1] == Line(
-        name="unicom", verdict="up", active=True, hold_left_s=0.0, penalty=0.0,
+        name="unicom", verdict="up", active=True, carrier="China Unicom", hold_left_s=0.0, penalty=0.0,
         targets=(Target(address="10.100.0.1", loss_ratio=0.0, jitter_s=0.001),),
     )  # fmt: skip
     assert node.transitions == node.switches == (Value(labels=("online", "backup", "line-down"), value=1.0),)
@@ -220,3 +262,5 @@ def test_the_metrics_know_every_mode_and_every_state() -> None:
     assert set(MODES) == set(status.Mode)
     assert set(DESTINATION_STATES) == set(CopyState)
     assert set(VERDICTS) == set(Verdict)
+    assert set(ORDERS) == set(OrderKind)
+    assert set(LITESTREAM_STATES) == set(LitestreamState)
