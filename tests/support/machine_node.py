@@ -96,6 +96,11 @@ class BootedNode:
         done = self.machine.run("cat", f"{RUN}/{service}/status.json", check=False)
         return dict(json.loads(done.stdout)["state"]) if done.returncode == 0 else {}
 
+    def told_at(self, service: str) -> float:
+        """Seconds since the machine's boot at which a service wrote its status last; 0 while there is none."""
+        done = self.machine.run("cat", f"{RUN}/{service}/status.json", check=False)
+        return float(json.loads(done.stdout)["boottime"]) if done.returncode == 0 else 0.0
+
     def mode(self) -> str:
         return str(self.state_of("links").get("mode", {}).get("name", ""))
 
