@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge_node.his.encounters import queries
@@ -232,15 +233,18 @@ def broken_version(conn: Connection, encounter_id: str) -> int | None:
         """,
         {"id": encounter_id},
     )
-    return first_broken(
-        [
-            Link(
-                body=row["body"], previous_hash=bytes(row["previous_hash"]), hash=bytes(row["hash"]),
-                signature=Signature(
-                    encounter_id=encounter_id, n=row["n"], revision=row["revision"], author_id=row["author_id"],
-                    signed_at=row["signed_at"], clock_state=row["clock_state"], reason=row["reason"], mode=row["mode"],
-                ),
-            )
-            for row in rows
-        ]
-    )  # fmt: skip
+    return first_broken(links(rows, encounter_id))
+
+
+def links(rows: Iterable[Row], subject: str) -> list[Link]:
+    """Stored versions as a chain sees them; `subject` is what they are versions of."""
+    return [
+        Link(
+            body=row["body"], previous_hash=bytes(row["previous_hash"]), hash=bytes(row["hash"]),
+            signature=Signature(
+                encounter_id=subject, n=row["n"], revision=row["revision"], author_id=row["author_id"],
+                signed_at=row["signed_at"], clock_state=row["clock_state"], reason=row["reason"], mode=row["mode"],
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip

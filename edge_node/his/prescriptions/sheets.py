@@ -9,7 +9,8 @@ from ulid import ULID
 
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.drugs import CatalogueDrug
-from edge_node.his.encounters.note import NO_HASH, Link, Signature, first_broken, version_hash
+from edge_node.his.encounters.note import NO_HASH, Signature, first_broken, version_hash
+from edge_node.his.encounters.versions import links
 from edge_node.his.prescriptions.body import Body, Read, from_json, to_json
 from edge_node.his.prescriptions.model import Form, Kind
 from edge_node.store.connection import Connection, Row
@@ -248,18 +249,7 @@ def versions(conn: Connection, sheet_id: str) -> list[Version]:
 def broken_version(conn: Connection, sheet_id: str) -> int | None:
     """The first version that is not what was signed, by the chain of hashes; None when all are."""
     rows = conn.execute("SELECT * FROM prescription_version WHERE prescription_id = :id ORDER BY n", {"id": sheet_id})
-    return first_broken(
-        [
-            Link(
-                body=row["body"], previous_hash=bytes(row["previous_hash"]), hash=bytes(row["hash"]),
-                signature=Signature(
-                    encounter_id=sheet_id, n=row["n"], revision=row["revision"], author_id=row["author_id"],
-                    signed_at=row["signed_at"], clock_state=row["clock_state"], reason=row["reason"], mode=row["mode"],
-                ),
-            )
-            for row in rows
-        ]
-    )  # fmt: skip
+    return first_broken(links(rows, sheet_id))
 
 
 def drugs_of(conn: Connection, body: Body) -> dict[str, CatalogueDrug]:
