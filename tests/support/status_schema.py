@@ -118,8 +118,12 @@ DESTINATION = closed(
         "reason": {"anyOf": [REASON, {"type": "null"}]},
         "conditional_puts": {"type": ["boolean", "null"]},
         "kit": {"type": ["integer", "null"]},
+        "claimed_at": TIME_OR_NULL,
+        "last_verify": {
+            "anyOf": [closed({"at": TIME, "ok": {"type": "boolean"}, "findings": COUNT}), {"type": "null"}]
+        },
     },
-    optional=("reason", "last_drill_ok", "conditional_puts", "kit"),
+    optional=("reason", "last_drill_ok", "conditional_puts", "kit", "claimed_at", "last_verify"),
 )
 STATUS_SCHEMA: dict[str, Any] = closed(
     {
