@@ -109,6 +109,10 @@ def slow_link(
         until(lambda: said.readline() == b"ready\n" or process.poll() is not None)
         assert process.poll() is None
         yield port
+    except BaseException as error:
+        # A relay that has died looks like a store that refuses.
+        error.add_note(f"the relay on port {port} has ended with {process.poll()} (None: it lives)")
+        raise
     finally:
         process.kill()
         process.wait()
