@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from edge_node.his.catalogues import queries as catalogues
+from edge_node.his.patients.allergies import of_patient
 from edge_node.his.prescriptions import sheets
 from edge_node.his.prescriptions.body import Body, Read, read
 from edge_node.his.prescriptions.incompatible import INTERACTIONS
@@ -23,6 +24,7 @@ from edge_node.his.prescriptions.model import (
 )
 from edge_node.his.prescriptions.patient_rules import allergy_to, plain
 from edge_node.his.staff import queries as staff
+from edge_node.his.triage.queries import newest
 from edge_node.store.connection import Connection
 
 _HOUR_MS = 3_600_000
@@ -76,21 +78,16 @@ def same_person(conn: Connection, patient_id: str) -> tuple[str, ...]:
 
 def patient(conn: Connection, patient_id: str, *, registration_id: str, now: int) -> Patient:
     """Of the patient, what the rules ask for; measures are the newest of this visit."""
-    row = conn.execute(
-        "SELECT birth_date, id_number_digest, allergies_asked_at FROM patient WHERE id = :id", {"id": patient_id}
-    ).fetchone()
-    triage = conn.execute(
-        "SELECT weight_kg, pregnant FROM triage WHERE registration_id = :id ORDER BY at DESC, rowid DESC LIMIT 1",
-        {"id": registration_id},
-    ).fetchone()
-    people = same_person(conn, patient_id)
+    row = conn.execute("SELECT birth_date, id_number_digest FROM patient WHERE id = :id", {"id": patient_id}).fetchone()
+    triage = newest(conn, registration_id)
+    faces = of_patient(conn, patient_id)
     return Patient(
         birth_date=date.fromisoformat(row["birth_date"]),
-        weight_kg=_weight(triage["weight_kg"]) if triage else None,
-        pregnant=bool(triage["pregnant"]) if triage else False,
-        allergies=tuple(allergies(conn, people)),
-        allergies_asked=row["allergies_asked_at"] is not None,
-        skin_tests=tuple(skin_tests(conn, people, now=now)),
+        weight_kg=_weight(triage.measured.weight_kg) if triage else None,
+        pregnant=bool(triage.measured.pregnant) if triage else False,
+        allergies=tuple(_grouped(conn, allergy.substance) for allergy in faces.known),
+        allergies_asked=faces.asked_at is not None,
+        skin_tests=tuple(skin_tests(conn, same_person(conn, patient_id), now=now)),
         identity=row["id_number_digest"] is not None,
     )
 
@@ -102,19 +99,13 @@ def _weight(typed: str) -> Decimal | None:
         return None
 
 
-def allergies(conn: Connection, people: Iterable[str]) -> Iterable[Allergy]:
+def _grouped(conn: Connection, substance: str) -> Allergy:
     """What the patient must not have, with the groups that the catalogue knows it by."""
-    for person in people:
-        for row in conn.execute(
-            "SELECT substance FROM allergy WHERE patient_id = :id AND ended_at IS NULL ORDER BY recorded_at",
-            {"id": person},
-        ).fetchall():
-            near = conn.execute(
-                "SELECT id FROM drug WHERE instr(ingredients, :word) OR instr(groups, :word)",
-                {"word": plain(row["substance"])},
-            ).fetchall()
-            known = (catalogues.drug(conn, drug["id"]) for drug in near)
-            yield allergy_to(row["substance"], [entry.drug for entry in known if entry])
+    near = conn.execute(
+        "SELECT id FROM drug WHERE instr(ingredients, :word) OR instr(groups, :word)", {"word": plain(substance)}
+    ).fetchall()
+    known = (catalogues.drug(conn, row["id"]) for row in near)
+    return allergy_to(substance, [entry.drug for entry in known if entry])
 
 
 def skin_tests(conn: Connection, people: Iterable[str], *, now: int) -> Iterable[SkinTest]:
