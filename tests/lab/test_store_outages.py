@@ -123,5 +123,5 @@ def a_restore_equals(clinic: Replicated, lab: Laboratory, folder: Path) -> None:
     to = folder / "back.db"
     asked = ("restore", "--from", "cloud", "--to", str(to), "--identity", str(clinic.identity_file()))
     done = lab.clinic.within(lambda: CliRunner().invoke(replica_group, asked, obj=Where(home=clinic.home)))
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, f"{done.output}{done.exception}: {getattr(done.exception, 'context', None)}"
     assert rows(to) == rows(clinic.his)
