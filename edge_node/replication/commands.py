@@ -50,6 +50,12 @@ class CaptureSettings:
     shutdown_sync_s: float = 5.0
 
 
+# Litestream captures on one clock and copies what was captured on another. At one period they run side by side and now
+# and then miss each other: one commit in a hundred waits for a period more (p99 1.39 s at 1 s, measured). So it looks
+# oftener; where nothing is new, a look costs next to nothing.
+LOOKS_PER_CAPTURE = 10
+LEAST_LOOK_S = 0.05
+
 # The keys of Litestream 0.5's configuration that we write. It ignores an unknown key without a word (`snapshots:`
 # instead of `snapshot:` keeps the default retention of a day), so that a misspelt one must be found here.
 KNOWN_KEYS: Mapping[str, Any] = {
@@ -103,12 +109,17 @@ def litestream_yaml(databases: Sequence[ReplicatedDb], *, socket: str, settings:
                 "meta-path": str(database.meta_path),
                 "monitor-interval": go_duration(settings.sync_every_s),
                 "busy-timeout": go_duration(settings.busy_timeout_s),
-                "replica": _file_replica(database.replica_path, every_s=settings.sync_every_s),
+                "replica": _file_replica(database.replica_path, every_s=looks_every_s(settings)),
             }
             for database in databases
         ],
     }
     return written(document)
+
+
+def looks_every_s(settings: CaptureSettings) -> float:
+    """How often Litestream looks whether something was captured that the replica lacks."""
+    return max(LEAST_LOOK_S, settings.sync_every_s / LOOKS_PER_CAPTURE)
 
 
 def misread_in(path: Path) -> str | None:

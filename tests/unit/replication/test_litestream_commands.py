@@ -38,7 +38,7 @@ def test_configuration_says_how_to_capture_and_keep() -> None:
     assert document["dbs"][0]["replica"] == {
         "type": "file",
         "path": "/srv/西城 #1%20$HOME/replica/e0001/his",
-        "sync-interval": "1s",
+        "sync-interval": "0.1s",
     }
     assert document["dbs"][0]["meta-path"] == "/srv/西城 #1%20$HOME/litestream/e0001/his"
 
