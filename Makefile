@@ -43,8 +43,8 @@ lab: $(TOOLS) ## build a clinic, two carriers and a cloud to try outages in (as 
 bench: $(TOOLS) ## print the benchmark tables
 	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python -m tests.bench.$$(basename $$file .py) || exit 1; done
 
-bundle: $(RUNTIME) ## one archive in dist/ that installs on a Debian 12 without internet (ARCH=aarch64 for another processor)
-	@$(BIN)/python -m edge_node.release.build --to dist $(if $(ARCH),--arch $(ARCH))
+bundle: $(RUNTIME) ## one archive in dist/ that installs on a Debian 12 (x86_64) without internet
+	@$(BIN)/python -m edge_node.release.build --to dist
 
 translations: $(TOOLS) ## extract the sentences of the pages, update and compile the catalogs
 	@$(BIN)/python -m tests.support.catalogs

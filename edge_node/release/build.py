@@ -33,10 +33,17 @@ README = Path(__file__).with_name("BUNDLE.md")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m edge_node.release.build", description=__doc__)
     parser.add_argument("--to", type=Path, default=Path("dist"), help="where the archive goes")
-    parser.add_argument("--arch", default=platform.machine(), help="the target's: x86_64 or aarch64")
+    parser.add_argument("--arch", default=platform.machine(), help="the target's processor, such as x86_64")
     parser.add_argument("--wheels", type=Path, help="a folder with the packages of requirements.lock; none is fetched")
     given = parser.parse_args()
-    archive = build(Path.cwd(), given.to, arch=given.arch, wheels=given.wheels)
+    try:
+        archive = build(Path.cwd(), given.to, arch=given.arch, wheels=given.wheels)
+    except subprocess.CalledProcessError:
+        # pip has said above what it did not get.
+        sys.exit(
+            f"error: no bundle was made: not every package of {LOCK} is there as a wheel for {given.arch}.\n"
+            "hint: each of them has one for x86_64; pysqlite3 0.6.1 has none for other processors."
+        )
     print(f"{archive}  {archive.stat().st_size / 1e6:.0f} MB\nSHA-256  {digest(archive)}")
 
 
