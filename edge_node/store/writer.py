@@ -47,10 +47,6 @@ class _Piece(Generic[T]):
         self.answered = threading.Lock()
         self.answered.acquire()
 
-    def fail(self, error: BaseException) -> None:
-        self.error = error
-        self.answered.release()
-
 
 class _FileReplaced(Exception):
     """What was committed went into a file that is not at the path any more."""
@@ -107,7 +103,8 @@ class Writer:
     def submit(self, work: Callable[[Connection], T]) -> T:
         """Have `work` done in the writing thread; returns what it returned, after the COMMIT.
 
-        What the work raises undoes this work alone and is raised here. When the transaction cannot be committed, each
+        What the work raises undoes this work alone and is raised here, also after the COMMIT: it may have been raised
+        because of what others had just written. When the transaction cannot be committed, each
         caller in it gets StoreError: disk-full, disk-failed, db-busy, db-corrupt, or db-missing when the file was taken
         away. Then nothing was promised to anybody, and it may be sent again.
 
@@ -182,7 +179,7 @@ class Writer:
         try:
             self._gather(batch)
             if batch:
-                self._commit(len(batch))
+                self._commit(sum(piece.error is None for piece in batch))
         except BaseException as error:
             self._give_up(batch, error)
         self._writing = None
@@ -222,11 +219,12 @@ class Writer:
             else:
                 conn.execute("ROLLBACK TO piece")
                 conn.execute("RELEASE piece")
-            batch.pop()
             failure = store_error(error, self._path)
             if failure is not None:
                 self._remember(failure)
-            piece.fail(failure or error)
+            piece.error = failure or error
+            if is_alone:
+                batch.pop().answered.release()
             return not is_alone
         return True
 

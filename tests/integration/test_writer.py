@@ -61,8 +61,11 @@ class Bench:
     def _waits(self, count: int) -> Callable[[], bool]:
         return lambda: len(self.writer._waiting) == count
 
-    def together(self, *works: Callable[[Connection], Any]) -> list[Any]:
-        """Submit all in this order while the writer is held up, so that they share a transaction; results or errors."""
+    def together(self, *works: Callable[[Connection], Any], on_error: Callable[[], None] = lambda: None) -> list[Any]:
+        """Submit all in this order while the writer is held up, so that they share a transaction; results or errors.
+
+        `on_error` is called at once by whoever gets an error.
+        """
         answers: list[Any] = [None] * len(works)
         held, go_on = threading.Event(), threading.Event()
 
@@ -77,6 +80,7 @@ class Bench:
                 answers[n] = self.writer.submit(works[n])
             except BaseException as error:
                 answers[n] = error
+                on_error()
 
         def hold_up() -> None:
             with contextlib.suppress(_HeldUp):
@@ -147,6 +151,23 @@ def test_what_a_piece_raises_undoes_it_alone(bench: Bench, place: int) -> None:
     assert answers[place] is refusal
     assert bench.rows() == ["a", "b", "c"]
     assert bench.writer.last_error is None, "a refusal by the work says nothing about the disk"
+
+
+def test_an_error_is_told_when_others_see_what_it_came_from(bench: Bench) -> None:
+    """Who is refused because of a row looks for that row next, and must find it."""
+    told = threading.Event()
+    seen: list[list[str]] = []
+
+    def refused(conn: Connection) -> None:
+        raise LookupError(conn.execute("SELECT body FROM entry").fetchone()[0])
+
+    def look() -> None:
+        seen.append(bench.rows())
+        told.set()
+
+    # The last piece gives whoever was told too early the time to look.
+    bench.together(put("first"), refused, lambda _: told.wait(0.3), on_error=look)
+    assert seen == [["first"]]
 
 
 def test_a_broken_constraint_reaches_its_caller_as_it_is(bench: Bench) -> None:
