@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 RATED_BYTES = 50_000
 # A client takes some parts at once, and goes on when one has left: a wait of so long ends with that.
 WAIT_S = 0.2
+# Two parts that left together end a moment apart, longer on a busy machine: such a wait is none beside the long ones.
+SAME_BURST = 0.25
+# What a client has filled of its next part while the others leave, when its first wait ends.
+FILLED_BYTES = 5 << 20
 # The newest transfer counts for this part of the rate; a line changes over minutes.
 NEWEST_PART = 0.3
 
@@ -24,27 +28,33 @@ class Taken:
 class Upload:
     """One large file on its way since `began_s`. How much of it has left cannot be asked; the client's waits tell.
 
-    It takes in bursts, so that only the beginnings of two bursts make a rate.
+    It takes in bursts: the first tells about what the line carries, the distance of two bursts what it really does.
     """
 
     began_s: float
     _last: Taken | None = field(default=None, init=False)
+    _longest_wait_s: float = field(default=0.0, init=False)
     _bursts: tuple[Taken, Taken] | None = field(default=None, init=False)
 
     def took(self, size_bytes: int, *, now_s: float) -> None:
         """The client has taken so many more bytes."""
         before = self._last or Taken(size_bytes=0, at_s=now_s)
         self._last = Taken(size_bytes=before.size_bytes + size_bytes, at_s=now_s)
-        if now_s - before.at_s >= WAIT_S:
+        wait_s = now_s - before.at_s
+        if wait_s >= max(WAIT_S, SAME_BURST * self._longest_wait_s):
+            self._longest_wait_s = max(wait_s, self._longest_wait_s)
             burst = Taken(size_bytes=before.size_bytes, at_s=now_s)
             self._bursts = (self._bursts[0] if self._bursts else burst, burst)
 
     @property
     def bytes_per_s(self) -> float | None:
         """What the line carries; None while that cannot be told."""
-        if self._bursts is None or self._bursts[0] == self._bursts[1]:
+        if self._bursts is None:
             return None
         first, newest = self._bursts
+        if first == newest:
+            left_bytes = first.size_bytes - FILLED_BYTES
+            return left_bytes / (first.at_s - self.began_s) if left_bytes > 0 else None
         return (newest.size_bytes - first.size_bytes) / (newest.at_s - first.at_s)
 
     def sent_bytes(self, *, now_s: float) -> int:

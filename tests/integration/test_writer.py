@@ -63,9 +63,7 @@ class Bench:
 
     def together(self, *works: Callable[[Connection], Any], on_error: Callable[[], None] = lambda: None) -> list[Any]:
         """Submit all in this order while the writer is held up, so that they share a transaction; results or errors.
-
-        `on_error` is called at once by whoever gets an error.
-        """
+        `on_error` is called at once by whoever gets an error."""
         answers: list[Any] = [None] * len(works)
         held, go_on = threading.Event(), threading.Event()
 
@@ -155,8 +153,7 @@ def test_what_a_piece_raises_undoes_it_alone(bench: Bench, place: int) -> None:
 
 def test_an_error_is_told_when_others_see_what_it_came_from(bench: Bench) -> None:
     """Who is refused because of a row looks for that row next, and must find it."""
-    told = threading.Event()
-    seen: list[list[str]] = []
+    told, seen = threading.Event(), list[list[str]]()
 
     def refused(conn: Connection) -> None:
         raise LookupError(conn.execute("SELECT body FROM entry").fetchone()[0])

@@ -41,28 +41,35 @@ def test_after_an_outage_the_first_transfer_counts_alone() -> None:
 PART_BYTES, MEGABYTE = 5 << 20, 1 << 20
 
 
-def upload_at(seconds: float, *, size_bytes: int) -> Upload:
-    """One that began at 100.0, as the client takes it: three parts at once, then two whenever two have left."""
+def upload_at(seconds: float, *, size_bytes: int, apart_s: float = 0.0) -> Upload:
+    """One that began at 100.0, as the client takes it: three parts at once, then two whenever two have left.
+
+    The second of the two is taken `apart_s` after the first.
+    """
     upload, taken, may_take, left_at = Upload(began_s=100.0), 0, 3 * PART_BYTES, 0.0
     while left_at <= seconds and taken < size_bytes:
+        second = may_take - PART_BYTES
         while taken < min(may_take, size_bytes):
             size = min(MEGABYTE, size_bytes - taken)
-            upload.took(size, now_s=100.0 + left_at)
+            taken_at = left_at + (apart_s if taken >= second and left_at else 0.0)
+            if taken_at <= seconds:
+                upload.took(size, now_s=100.0 + taken_at)
             taken += size
         may_take += 2 * PART_BYTES
         left_at += 2 * PART_BYTES / LINE_BYTES_PER_S
     return upload
 
 
-@pytest.mark.parametrize("size_bytes", [43_000_000, 1_700_000_000])
-def test_a_long_upload_counts_down_by_what_has_left(size_bytes: int) -> None:
+@pytest.mark.parametrize("apart_s", [0.0, 1.0])
+@pytest.mark.parametrize("size_bytes", [23_000_000, 43_000_000, 1_700_000_000])
+def test_a_long_upload_counts_down_by_what_has_left(size_bytes: int, apart_s: float) -> None:
     """A snapshot of 1.7 GB at 2 Mbit/s: nothing of it is confirmed for two hours, and still one wants to know."""
     pace, all_s = Pace(), size_bytes / LINE_BYTES_PER_S
     for part in (0.1, 0.3, 0.6, 0.9, 0.99):
-        upload = upload_at(part * all_s, size_bytes=size_bytes)
+        upload = upload_at(part * all_s, size_bytes=size_bytes, apart_s=apart_s)
         left_s = pace.left_s(size_bytes, upload, now_s=100.0 + part * all_s)
         if left_s is None:
-            assert part * all_s < 90, "known after a minute and a half"
+            assert part * all_s < 2 * PART_BYTES / LINE_BYTES_PER_S, "known when the first parts have left"
         else:
             assert left_s == pytest.approx((1 - part) * all_s, rel=0.01, abs=1)
 
