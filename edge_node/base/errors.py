@@ -2,12 +2,14 @@
 
 EdgeError                      code, message, context, hint
 ├── UsageError                 usage, line-unknown, incident-unknown, maintenance-overlaps, maintenance-unknown,
-│                              trace-unreadable, trace-empty, authority-exists, bundle-unsound, runbook-unknown
+│                              trace-unreadable, trace-empty, authority-exists, bundle-unsound, runbook-unknown,
+│                              not-training, package-missing
 ├── ConfigError                config-invalid, config-missing, config-unwritable,
 │                              credential-missing, credential-exposed, credential-unusable, credential-unwritable,
 │                              certificate-unusable, certificate-foreign, authority-missing
 ├── StoreError                 db-missing, db-newer-than-program, db-behind, db-corrupt, db-busy, disk-full,
-│                              disk-failed, evidence-altered, evidence-unreadable, audit-broken, superseded
+│                              disk-failed, evidence-altered, evidence-unreadable, audit-broken, audit-rewritten,
+│                              superseded
 ├── ReplicaError               litestream-missing, litestream-failed, replica-unreachable, replica-refused,
 │                              replica-unsound, restore-failed, restore-incomplete, object-unsound,
 │                              identity-missing, identity-unreadable, epoch-unreadable, drill-failed, clock-doubtful,
@@ -16,7 +18,7 @@ EdgeError                      code, message, context, hint
 ├── OutboxError                message-unknown, message-not-dead, no-transaction
 └── ServiceError               already-running, privilege-missing, orders-unreadable, orders-unwritable, links-unheard,
                                units-missing, address-missing, not-installed, upgrade-impossible, step-failed,
-                               release-unwell, nothing-to-return-to
+                               release-unwell, nothing-to-return-to, his-unheard
 
 A code is kebab-case, unique, documented in README.md beside this file's package, and never changes.
 Errors are returned upward or handled; only the command line and the service roots print them.

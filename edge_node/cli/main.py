@@ -135,6 +135,7 @@ COMMANDS = {
     "replica": "replica:replica_group",
     "report": "report:report_group",
     "runbook": "runbook:runbook",
+    "simulate-day": "simulate_day:simulate_day",
     "units": "units:units_group",
     "upgrade": "upgrade:upgrade",
     "user": "user:user_group",

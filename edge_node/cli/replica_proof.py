@@ -28,7 +28,8 @@ from edge_node.cli.replica_source import LOCAL, Wish, Wishes, asked, identity_of
 from edge_node.config.schema import Config
 from edge_node.his import audit
 from edge_node.replication import drill_evidence
-from edge_node.replication.destination import Destination
+from edge_node.replication.anchors import Head, drill_key, make_anchor, put_anchor
+from edge_node.replication.destination import Destination, DestinationFailed
 from edge_node.replication.drill import Check, Drilled, Outcome, Sentinel, drill
 from edge_node.replication.drill_record import (
     drill_as_json,
@@ -294,7 +295,7 @@ async def _drilled(
             if (problem := await _no_room(config, source, folder)) is not None:
                 return _not_drilled(source.name, clock.wall_ms(), [*before, problem])
             with tempfile.TemporaryDirectory(prefix="drill-", dir=folder) as scratch, shown_progress() as told:
-                return await drill(
+                done = await drill(
                     source,
                     Path(scratch),
                     clock=clock,
@@ -307,9 +308,27 @@ async def _drilled(
                     kit=_kit_of(config, wish, source),
                     tell=told,
                 )
+            await _anchor(config, wish, source, done, evidence.sentinel)
+            return done
     except ReplicaError as error:
         check = Check(name="restore", outcome=Outcome.FAILED, text=f"{error.message}: {error.context}")
         return _not_drilled(wish.origin, clock.wall_ms(), [*evidence.checks, check])
+
+
+async def _anchor(config: Config, wish: Wish, source: Source, done: Drilled, sentinel: Sentinel | None) -> None:
+    """A sentinel that came back is noted at its destination as the head of the audit log, if it is this machine's."""
+    came_back = any(check.name == "sentinel" and check.outcome is Outcome.OK for check in done.checks)
+    number = current_epoch(config.node.state_dir)
+    if not came_back or sentinel is None or "://" in wish.origin or not isinstance(source, DestinationSource):
+        return
+    if source.epoch != number or done.txid is None:
+        return
+    head = Head(seq=sentinel.seq, hash=sentinel.hash, txid=done.txid)
+    anchor = make_anchor(head, node_id=config.node.id, epoch=number, now_ms=done.at_ms, why="drill")
+    try:
+        await put_anchor(source.destination, drill_key(anchor), anchor)
+    except DestinationFailed as error:
+        event("audit_not_anchored", level="warning", destination=wish.origin, why=error.message)
 
 
 def _not_drilled(source: str, at_ms: int, checks: list[Check]) -> Drilled:

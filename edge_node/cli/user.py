@@ -1,4 +1,4 @@
-"""Staff accounts from the command line: `edge-node user add | list | reset`."""
+"""Staff accounts from the command line: `edge-node user add | list | reset | lock | unlock`."""
 
 from __future__ import annotations
 
@@ -132,6 +132,47 @@ def reset(where: Where, code: str, dry_run: bool, reason: str) -> None:
     answer(password)
 
 
+@user_group.command("lock")
+@click.argument("code")
+@changing
+@where_options
+@click.pass_obj
+def lock(where: Where, code: str, dry_run: bool, reason: str) -> None:
+    """Lock an account: nobody signs in with it any more, and who is signed in is out at once."""
+    _set_active(where, code, False, dry_run=dry_run, reason=reason)
+
+
+@user_group.command("unlock")
+@click.argument("code")
+@changing
+@where_options
+@click.pass_obj
+def unlock(where: Where, code: str, dry_run: bool, reason: str) -> None:
+    """Let an account that was locked work again, with the password that it had."""
+    _set_active(where, code, True, dry_run=dry_run, reason=reason)
+
+
+def _set_active(where: Where, code: str, active: bool, *, dry_run: bool, reason: str) -> None:
+    path = database(where, writes=True)
+    with reading(path) as conn:
+        found = _known(conn, code)
+    words = "unlocked" if active else "locked"
+    if found.active is active:
+        talk(f"{found.code} ({found.name}) is {words} already")
+        return
+    if dry_run:
+        talk(f"{found.code} ({found.name}) would be {words}" + ("" if active else ", and signed out everywhere"))
+        return
+
+    def work(conn: Connection, now: audit.Moment) -> str:
+        queries.set_active(conn, found.id, active)
+        queries.end_sessions_of(conn, found.id, at=now.at)
+        return found.id
+
+    _write(path, work, f"staff_{words}", {"reason": reason})
+    talk(f"{found.code} ({found.name}) is {words}" + ("" if active else ", and signed out everywhere"))
+
+
 @user_group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="The same as a document.")
 @where_options
@@ -161,7 +202,7 @@ def list_users(where: Where, as_json: bool) -> None:
 
 def _state(person: Staff) -> str:
     if not person.active:
-        return "inactive"
+        return "locked"
     return "first password" if person.must_change else "active"
 
 

@@ -13,14 +13,19 @@ from werkzeug.wrappers import Response
 from edge_node import __version__
 from edge_node.base.instruments import Histogram
 from edge_node.his import console, errors, health, language, posture, request_key, security, trust
+from edge_node.his.calling.views import blueprint as calling
 from edge_node.his.context import EXTENSION, HisContext, context
 from edge_node.his.encounters import views as encounters
-from edge_node.his.patients.views import blueprint as patients
+from edge_node.his.orders.views import blueprint as orders
+from edge_node.his.patients.merge_views import blueprint as patients
 from edge_node.his.permissions import TABLE, Permissions
 from edge_node.his.reception.views import blueprint as reception
 from edge_node.his.settings.views import blueprint as settings
+from edge_node.his.staff import proofs
 from edge_node.his.staff.factor_views import blueprint as factor
 from edge_node.his.staff.model import ROLE_NAMES, Role
+from edge_node.his.staff.people_views import blueprint as people
+from edge_node.his.staff.session_views import blueprint as sessions
 from edge_node.his.staff.views import blueprint as staff
 from edge_node.his.traces.views import blueprint as traces
 from edge_node.his.triage.views import blueprint as triage
@@ -53,13 +58,15 @@ def create_app(his: HisContext, *, secret_key: str, secure: bool, request_second
     errors.init_app(app)
     for blueprint in (
         staff, reception, triage, encounters.blueprint, patients, console.blueprint, posture.blueprint, trust.blueprint,
-        health.blueprint, factor, traces, settings,
+        health.blueprint, factor, traces, settings, sessions, people, calling, orders,
     ):  # fmt: skip
         app.register_blueprint(blueprint)
     app.add_url_rule("/", "home", lambda: redirect(security.home()))
     permissions.check(app.view_functions)
     app.context_processor(_page_values)
-    app.jinja_env.globals.update(new_request_key=request_key.new, copy_facts=posture.copy_facts)
+    app.jinja_env.globals.update(
+        new_request_key=request_key.new, copy_facts=posture.copy_facts, proof_needed=proofs.is_needed
+    )
     return app
 
 

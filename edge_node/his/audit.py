@@ -2,7 +2,7 @@
 
 hash = SHA-256(previous hash, canonical JSON of the row). The chain shows a row that was changed or taken out. A cut at
 the end shows by SQLite's own counter; a cut that turns the counter back too, or a log written anew, only against a head
-noted elsewhere (the copies of earlier instants hold it).
+noted elsewhere: the replicator notes one at every destination once a day (`replication/anchors.py`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ the first post was saved after all, the second finds its result.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -14,9 +15,13 @@ from urllib.parse import urlsplit
 from edge_node.his.forms import posted_json
 
 FIELD = "kept"
-_LEFT_OUT = ("csrf_token", FIELD)
+# With this the script of a page hands over what was typed at a desk that locked itself: to be kept, never to be done.
+LOCKED = "desk_locked"
+_LEFT_OUT = ("csrf_token", FIELD, LOCKED)
 # Fields that only the program reads; a person is not shown them.
-_NOT_READ = ("request_key", "revision", "version", "action")
+_NOT_READ = ("request_key", "revision", "version", "action", "act", "seen", "corrects")
+# What was chosen of a list is a code in the form, and chosen again as quickly as it is read.
+_CHOSEN = re.compile(r"sex|id_type|level|pregnant|result|rx-(id|drug|revision|route-\d+|frequency-\d+)|\w+_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,11 @@ class KeptForm:
 
     def readable(self) -> list[str]:
         """What a person typed, in the order of the form."""
-        return [value for name, value in self.fields if value.strip() and name not in _NOT_READ]
+        return [
+            value
+            for name, value in self.fields
+            if value.strip() and name not in _NOT_READ and not _CHOSEN.fullmatch(name)
+        ]
 
 
 def keep(to: str, fields: Iterable[tuple[str, str]]) -> KeptForm:

@@ -20,7 +20,11 @@ _DESK_READS = _DESK | {Role.MANAGER}
 _CARE = frozenset({Role.REGISTRAR, Role.NURSE, Role.DOCTOR, Role.PHARMACIST, Role.CASHIER, Role.MANAGER})
 # Whoever hears of an allergy writes it down; that it is none any more, somebody who treats says.
 _ASKS = frozenset({Role.REGISTRAR, Role.NURSE, Role.DOCTOR, Role.PHARMACIST})
+# Whoever meets two records of one person merges them; that it was none, who answers for the clinic says.
+_MANAGER = frozenset({Role.MANAGER})
 _DOCTOR = frozenset({Role.DOCTOR})
+# The pharmacist checks and files the printed one (处方管理办法, article 28).
+_PRINTS = frozenset({Role.DOCTOR, Role.PHARMACIST})
 _MEASURES = frozenset({Role.NURSE, Role.DOCTOR})
 _CONSOLE = frozenset({Role.MANAGER, Role.ADMIN})
 _ADMIN = frozenset({Role.ADMIN})
@@ -34,6 +38,8 @@ TABLE: Mapping[str, frozenset[Role] | None] = {
     "health.healthz": EVERYBODY,
     "health.readyz": EVERYBODY,
     "health.status": EVERYBODY,
+    # Masked names at most, and nothing before the clinic has switched it on.
+    "calling.index": EVERYBODY,
     "posture.index": EVERYBODY,
     "posture.line": EVERYBODY,
     "trust.index": EVERYBODY,
@@ -47,18 +53,25 @@ TABLE: Mapping[str, frozenset[Role] | None] = {
     "factor.begin": SIGNED_IN,
     "factor.confirm": SIGNED_IN,
     "factor.remove": SIGNED_IN,
+    "sessions.index": SIGNED_IN,
+    "sessions.end": SIGNED_IN,
+    "sessions.end_others": SIGNED_IN,
     "reception.index": _DESK_READS,
     "reception.find": _DESK_READS,
     "reception.registration": _DESK_READS,
     "reception.register": _DESK,
     "reception.cancel": _DESK,
+    "reception.come_back": _DESK,
     "triage.index": _MEASURES,
     "triage.show": _MEASURES,
     "triage.measure": _MEASURES,
     "patients.index": _CARE,
     "patients.find": _CARE,
     "patients.record": _CARE,
-    "patients.show_id_number": _CARE,
+    "patients.show_whole": _CARE,
+    "patients.compare": _DESK_READS,
+    "patients.merge": _DESK_READS,
+    "patients.undo_merge": _MANAGER,
     "patients.new": _DESK,
     "patients.begin": _DESK,
     "patients.create": _DESK,
@@ -67,15 +80,27 @@ TABLE: Mapping[str, frozenset[Role] | None] = {
     "patients.record_allergy": _ASKS,
     "patients.no_allergy": _ASKS,
     "patients.end_allergy": _ASKS - {Role.REGISTRAR},
+    "orders.index": _MEASURES,
+    "orders.show": _MEASURES,
+    "orders.carry_out": _MEASURES,
+    "orders.cancelling": _DOCTOR,
+    "orders.cancel": _DOCTOR,
     "encounters.index": _DOCTOR,
     "encounters.call": _DOCTOR,
     "encounters.waiting": _DOCTOR,
     "encounters.begin": _DOCTOR,
     "encounters.put_back": _DOCTOR,
+    "calling.room": _DOCTOR,
+    "calling.choose_room": _DOCTOR,
+    "calling.again": _DOCTOR,
     "encounters.show": _DOCTOR,
     "encounters.save": _DOCTOR,
     "encounters.settle": _DOCTOR,
     "encounters.history": _DOCTOR,
+    "encounters.template": _DOCTOR,
+    "encounters.keep_template": _DOCTOR,
+    "encounters.paper": _PRINTS,
+    "encounters.print_paper": _PRINTS,
     "console.index": _CONSOLE,
     "console.line": _CONSOLE,
     "console.replica": _CONSOLE,
@@ -86,6 +111,11 @@ TABLE: Mapping[str, frozenset[Role] | None] = {
     "settings.index": _ADMIN,
     "settings.change": _ADMIN,
     "settings.permissions": _CONSOLE | _AUDITS,
+    "people.index": _ADMIN,
+    "people.end_sessions": _ADMIN,
+    "people.confirm": _ADMIN,
+    "people.lock": _ADMIN,
+    "people.unlock": _ADMIN,
 }
 
 

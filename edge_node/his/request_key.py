@@ -42,7 +42,11 @@ def posted_form(form: Mapping[str, str]) -> str:
     """
     token = posted(form)
     # What a retry after a lost session or a failed write does not bring again in the same way.
-    fields = {name: value.replace("\r\n", "\n") for name, value in form.items() if name != "csrf_token"}
+    fields = {
+        name: value.replace("\r\n", "\n")
+        for name, value in form.items()
+        if name != "csrf_token" and "password" not in name
+    }
     typed = json.dumps(fields, ensure_ascii=False, sort_keys=True)
     return f"{token}.{hashlib.sha256(typed.encode()).hexdigest()}"
 
@@ -52,15 +56,20 @@ def once(conn: Connection, token: str, work: Callable[[Connection], str], *, at:
 
     Within one function given to the writing thread, so that the work and its token commit together.
     """
-    done = conn.execute("SELECT result FROM request_key WHERE token = :token", {"token": token}).fetchone()
-    if done is not None:
-        return str(done["result"])
+    if (found := done(conn, token)) is not None:
+        return found
     result = work(conn)
     conn.execute(
         "INSERT INTO request_key (token, result, at) VALUES (:token, :result, :at)",
         {"token": token, "result": result, "at": at},
     )
     return result
+
+
+def done(conn: Connection, token: str) -> str | None:
+    """The result of this token's work, None while it was not done."""
+    row = conn.execute("SELECT result FROM request_key WHERE token = :token", {"token": token}).fetchone()
+    return None if row is None else str(row["result"])
 
 
 def forget(conn: Connection, *, now: int) -> int:

@@ -7,9 +7,8 @@ that may at a page that says who may.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -20,14 +19,18 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
 from edge_node.base.errors import StoreError
+from edge_node.his import kept
 from edge_node.his.audit import Who
 from edge_node.his.context import context, reader, write_trace
 from edge_node.his.permissions import Permissions
 from edge_node.his.settings import queries as settings
 from edge_node.his.staff import queries, rules
-from edge_node.his.staff.model import Role, SignedIn, Staff
+from edge_node.his.staff.model import OpenSession, Role, SignedIn, Staff
+from edge_node.his.staff.renewals import Renewals
+from edge_node.his.staff.seen import Seen
 from edge_node.his.staff.tries import Tries
 from edge_node.i18n import Text, text
+from edge_node.store.connection import DatabaseError
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -43,7 +46,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 # Asked by the page itself, not by the person: they keep no session alive.
-PASSIVE = {"posture.line"}
+PASSIVE = {"posture.line", "calling.index"}
 # What a person who must choose a new password may still do.
 BEFORE_CHANGE = {"staff.password", "staff.logout", "language.choose"}
 # And one whose role needs a second factor, until there is one.
@@ -67,6 +70,7 @@ class Section:
 SECTIONS = (
     Section(endpoint="reception.index", name=text("Reception"), accesskey="1"),
     Section(endpoint="encounters.index", name=text("Encounters"), accesskey="2"),
+    Section(endpoint="orders.index", name=text("Treatments"), accesskey="z"),
     Section(endpoint="patients.index", name=text("Patients"), accesskey="5"),
     Section(endpoint="console.index", name=text("Console"), accesskey="8"),
     Section(endpoint="traces.index", name=text("Audit"), accesskey="9"),
@@ -88,6 +92,15 @@ class Pending:
     at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a session holds without a touch and at all, and for how long a proof counts."""
+
+    idle_s: float
+    longest_ms: int
+    proof_ms: int
+
+
 class NotAllowed(Forbidden):
     """The person's roles do not include one that may; the page names those that do."""
 
@@ -105,44 +118,6 @@ class _User(UserMixin):  # type: ignore[misc]
 
     def get_id(self) -> str:
         return self.session_id
-
-
-class _Seen:
-    """When sessions were last used, and which have ended: exact in memory, whatever can be written.
-
-    A full disk must neither lock everybody out nor keep a desk open.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._at: dict[str, int] = {}
-        self._written: dict[str, int] = {}
-        self._ended: dict[str, int] = {}
-
-    def last(self, session_id: str, stored: int) -> int | None:
-        """When it was last used; None when it has ended."""
-        with self._lock:
-            return None if session_id in self._ended else max(self._at.get(session_id, stored), stored)
-
-    def touch(self, session_id: str, now: int, *, every_ms: float) -> bool:
-        """Note a use; true when the database is to hear of it."""
-        with self._lock:
-            if session_id not in self._at:
-                self._forget_old(now)
-            self._at[session_id] = now
-            due = now - self._written.get(session_id, 0) >= every_ms
-            if due:
-                self._written[session_id] = now
-            return due
-
-    def end(self, session_id: str, now: int) -> None:
-        with self._lock:
-            self._ended[session_id] = now
-
-    def _forget_old(self, now: int) -> None:
-        for times in (self._at, self._written, self._ended):
-            for session_id in [known for known, at in times.items() if now - at > rules.SESSION_MAX_MS]:
-                del times[session_id]
 
 
 def signed_in() -> SignedIn | None:
@@ -186,9 +161,61 @@ def begin_session(session_id: str, found: SignedIn) -> None:
     g.signed_in = found
 
 
+def renew_session(new_id: str, *, at: int) -> None:
+    """Give the browser the new id of its session, whose person has just proved who it is; its forms stay good."""
+    found = signed_in()
+    if found is None:
+        raise LookupError("nobody is signed in")
+    found = replace(found, confirmed_at=at)
+    _seen().touch(new_id, at, every_ms=SEEN_EVERY_MS)
+    login_user(_User(new_id, found))
+    g.signed_in = found
+
+
 def current_session_id() -> str | None:
     """The random id of this request's session."""
     return cast(_User, current_user).session_id if current_user.is_authenticated else None
+
+
+def browsers_session_id() -> str | None:
+    """The id that the browser came with, whether it still holds or not."""
+    return cast("str | None", session.get("_user_id"))
+
+
+def lapsed() -> Staff | None:
+    """Whose session locked itself in this browser, if nobody has ended it: the sign-in then asks them first."""
+    return cast(Staff | None, g.get("lapsed")) if signed_in() is None else None
+
+
+def session_limits() -> Limits:
+    """How long sessions and proofs hold, as the settings say, else the configuration."""
+    chosen = settings.of_sessions(reader())
+    return Limits(
+        idle_s=context().idle_lock_s if chosen.idle_lock_min is None else chosen.idle_lock_min * 60.0,
+        longest_ms=chosen.session_hours * 3_600_000,
+        proof_ms=chosen.proof_min * 60_000,
+    )
+
+
+def open_sessions(found: Iterable[OpenSession]) -> list[OpenSession]:
+    """Those of them that hold now. Their last use is written down once a minute, so it may be a little later."""
+    limits, now = session_limits(), context().clock.wall_ms()
+    return [
+        one
+        for one in found
+        if rules.session_holds(
+            created_at=one.created_at,
+            last_seen_at=one.last_seen_at,
+            now=now,
+            idle_lock_s=limits.idle_s,
+            longest_ms=limits.longest_ms,
+        )
+    ]
+
+
+def renewals() -> Renewals:
+    """Sessions that got a new id a moment ago."""
+    return cast(Renewals, current_app.extensions["edge_renewals"])
 
 
 def begin_pending(half: Pending) -> None:
@@ -240,22 +267,29 @@ def _permissions() -> Permissions:
     return cast(Permissions, current_app.extensions[PERMISSIONS])
 
 
-def _seen() -> _Seen:
-    return cast(_Seen, current_app.extensions["edge_seen"])
+def _seen() -> Seen:
+    return cast(Seen, current_app.extensions["edge_seen"])
 
 
 def _load_user(session_id: str) -> _User | None:
-    ctx = context()
+    now = context().clock.wall_ms()
     found = queries.session(reader(), session_id)
+    if found is None and (new_id := renewals().of(session_id, now=now)) is not None:
+        # The proof was not for whoever still has the old id.
+        found, session_id = queries.session(reader(), new_id), new_id
+        found = replace(found, confirmed_at=0) if found is not None else None
     if found is None:
         return None
-    now = ctx.clock.wall_ms()
+    limits = session_limits()
     last = _seen().last(session_id, found.last_seen_at)
-    if last is None or not rules.session_holds(
-        created_at=found.created_at, last_seen_at=last, now=now, idle_lock_s=ctx.idle_lock_s
-    ):  # fmt: skip
+    if last is None:
         return None
-    every_ms = min(SEEN_EVERY_MS, ctx.idle_lock_s * 250)
+    if not rules.session_holds(
+        created_at=found.created_at, last_seen_at=last, now=now, idle_lock_s=limits.idle_s, longest_ms=limits.longest_ms
+    ):  # fmt: skip
+        g.lapsed = found.staff
+        return None
+    every_ms = min(SEEN_EVERY_MS, limits.idle_s * 250)
     if request.endpoint not in PASSIVE and _seen().touch(session_id, now, every_ms=every_ms):
         # The disk may be full: reading goes on, and the writer's failure shows where it belongs.
         with contextlib.suppress(StoreError):
@@ -286,6 +320,8 @@ def _guard() -> Response | str | tuple[str, int] | None:
         found = signed_in()
         if found is None:
             return sign_in_again() if writes else redirect(url_for("staff.login", next=request.full_path.rstrip("?")))
+        if writes and kept.LOCKED in request.form:
+            return sign_in_again()
         if found.staff.must_change and request.endpoint not in BEFORE_CHANGE:
             return redirect(url_for("staff.password"))
         # A form that is posted is saved first; the page after it leads to the setting up.
@@ -305,6 +341,11 @@ def _owes_second_factor(staff: Staff) -> bool:
 def _headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    # A page that is open asks for the posture anyway, and learns from it that its desk has locked itself.
+    if request.endpoint == "posture.line" and browsers_session_id() is not None:
+        with contextlib.suppress(StoreError, DatabaseError):
+            if signed_in() is None:
+                response.headers["Edge-Desk"] = "locked"
     if request.endpoint == "static" and response.status_code in (200, 304):
         # The address carries the content's digest.
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
@@ -327,8 +368,9 @@ def init_app(app: Flask, permissions: Permissions, *, secure: bool) -> None:
         WTF_CSRF_SSL_STRICT=False,
     )
     app.extensions[PERMISSIONS] = permissions
-    app.extensions["edge_seen"] = _Seen()
+    app.extensions["edge_seen"] = Seen()
     app.extensions["edge_tries"] = Tries()
+    app.extensions["edge_renewals"] = Renewals()
     csrf.init_app(app)
     manager = LoginManager(app)
     manager.session_protection = None

@@ -1,18 +1,21 @@
 """What a new clinic begins with: departments, common diagnoses, note templates; for training also staff, drugs, prices.
 
-`init` plants it; the official catalogues and the real staff come by `import` and `user add`.
+`init` plants it; the official catalogues and the real staff come by `import` and `user add`. A training clinic's call
+screen is on.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ulid import ULID
 
+from edge_node.his.calling.rules import Shows
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.training import common_diagnoses, note_templates, training_drugs, training_prices
+from edge_node.his.encounters.note import to_json
+from edge_node.his.settings.model import CALL_SCREEN
 from edge_node.his.staff import queries as staff_queries
 from edge_node.his.staff.model import Role
 from edge_node.store.connection import Connection
@@ -102,15 +105,19 @@ def plant(
     )
     catalogues.keep_icd(conn, common_diagnoses())
     conn.executemany(
-        "INSERT INTO note_template (id, name, body, rank) VALUES (?, ?, ?, ?)",
+        "INSERT INTO note_template (id, name, department_id, body, rank) VALUES (?, ?, ?, ?, ?)",
         [
-            (str(ULID()), name, json.dumps(asdict(note), ensure_ascii=False), rank)
-            for rank, (name, note) in enumerate(note_templates(), start=1)
+            (str(ULID()), name, departments.get(department), to_json(note), rank)
+            for rank, (name, department, note) in enumerate(note_templates(), start=1)
         ],
     )
     if training:
         catalogues.keep_drugs(conn, training_drugs(), at=at)
         catalogues.keep_prices(conn, training_prices(), at=at)
+        conn.execute(
+            "INSERT INTO setting (key, value, updated_at) VALUES (:key, :value, :at)",
+            {"key": CALL_SCREEN, "value": Shows.NAMES, "at": at},
+        )
     accounts = []
     for seed in training_staff() if training else ():
         password = make_password()

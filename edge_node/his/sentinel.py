@@ -19,8 +19,7 @@ from edge_node.store.connection import Connection
 from edge_node.store.writer import Writer
 
 ACTION = "drill_sentinel"
-# Among the newest entries only: the log has no index over its objects.
-FIND = "SELECT seq, hash FROM audit_log WHERE seq > (SELECT max(seq) FROM audit_log) - 10000 AND object = ?"
+FIND = "SELECT seq, hash FROM audit_log WHERE object = ?"
 
 
 class Sentinels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from edge_node.base.clock import Clock, utc_text
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import Repeated, event
 from edge_node.proof_orders import ProofOrder
+from edge_node.replication import anchor_keeper
+from edge_node.replication.anchor_keeper import AnchorKeeper, no_head
+from edge_node.replication.anchors import Head
 from edge_node.replication.capture import Capture
 from edge_node.replication.claims import claim_epoch, heeds_conditions, later_claims, read_claim
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed, database_prefix
@@ -77,7 +80,7 @@ class Shipper:
     """One destination. `run` until cancelled; raises nothing of the destination's making.
 
     `fence` says, for all destinations, whether this machine still owns the history. `kit` makes the recovery kit as it
-    is now; None where there is none to ship.
+    is now, `audit_head` reads the head of the audit log; None where there is none to ship.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Shipper:
         fence: Fence | None = None,
         kit: Callable[[], Kit | None] = lambda: None,
         kit_seen_every_s: float = SEEN_EVERY_S,
+        audit_head: Callable[[], Awaitable[Head | None]] = no_head,
     ) -> None:
         self._fence = fence
         self._destination = destination
@@ -103,6 +107,14 @@ class Shipper:
         self._clock = clock
         self._kit = KitKeeper(
             destination, self._record, node_id=node_id, make=kit, clock=clock, seen_every_s=kit_seen_every_s
+        )
+        self._anchors = AnchorKeeper(
+            destination,
+            node_id=node_id,
+            epoch=epoch.number,
+            head=audit_head,
+            frontier=lambda: self._mirrors[FIRST_DATABASE].frontier,
+            clock=clock,
         )
         self._failure: DestinationFailed | None = None
         self._failures = Repeated()
@@ -175,7 +187,8 @@ class Shipper:
                     tasks.create_task(mirror.run())
                 tasks.create_task(self._ask_for_health())
                 tasks.create_task(self._keep_record())
-                tasks.create_task(self._keep_kit())
+                tasks.create_task(self._keep_beside(self._kit.turn, self._kit.every_s))
+                tasks.create_task(self._keep_beside(self._anchors.turn, anchor_keeper.EVERY_S))
         finally:
             self._save()
             await self._destination.close()
@@ -194,6 +207,7 @@ class Shipper:
                     await self._probe()
                 self._is_connected = True
                 self._kit.connected()
+                self._anchors.connected()
                 self.answered()
         return self.may_ship()
 
@@ -278,15 +292,15 @@ class Shipper:
     async def _look_for_later_claims(self) -> None:
         self._meet(await later_claims(self._destination, self._node_id, self._epoch.number))
 
-    async def _keep_kit(self) -> None:
-        """Ship the recovery kit when anything in it has changed."""
+    async def _keep_beside(self, turn: Callable[[], Awaitable[None]], every_s: float) -> None:
+        """The recovery kit when anything in it has changed, and the day's anchor of the audit log."""
         while True:
             if self._is_connected and self.may_ship() and self._failure is None:
                 try:
-                    await self._kit.turn()
+                    await turn()
                 except DestinationFailed as error:
                     self.failed(error)
-                await asyncio.sleep(self._kit.every_s)
+                await asyncio.sleep(every_s)
             else:
                 await asyncio.sleep(0.5)
 

@@ -23,7 +23,7 @@ from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
 from edge_node.proof_orders import ProofOrderKind, read_proof_orders, replica_orders
-from edge_node.replication import anew, lag, litestream, sharing
+from edge_node.replication import anchor_keeper, anew, lag, litestream, sharing
 from edge_node.replication import epoch as epochs
 from edge_node.replication.ages import AgeRecord
 from edge_node.replication.capture import Capture, CaptureWatch
@@ -163,17 +163,12 @@ class _Service:
                 continue
             self._shippers.append(
                 Shipper(
-                    destination,
-                    node_id=node.id,
-                    epoch=self._epoch,
-                    replicas=self._replicas,
-                    record_path=node.state_dir / "shipping" / f"{wanted.name}.json",
-                    uploads=self._uploads,
-                    clock=clock,
-                    fence=self._ownership.fence,
-                    kit=self._ownership.kit,
+                    destination, node_id=node.id, epoch=self._epoch, replicas=self._replicas,
+                    record_path=node.state_dir / "shipping" / f"{wanted.name}.json", uploads=self._uploads,
+                    clock=clock, fence=self._ownership.fence, kit=self._ownership.kit,
+                    audit_head=lambda: anchor_keeper.read_head(self._databases[0], self._supervisor.socket),
                 )
-            )
+            )  # fmt: skip
         self._status = OwnStatus(node.run_dir, "replica", clock, every_s=STATUS_EVERY_S)
         self._notices: Notices | None = None
         self._is_ready = False

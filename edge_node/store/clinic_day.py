@@ -36,6 +36,19 @@ CREATE TABLE setting (
     key TEXT PRIMARY KEY, value TEXT NOT NULL,
     updated_at INTEGER NOT NULL, updated_by TEXT REFERENCES staff(id)
 ) STRICT;
+
+-- Where a person has signed in lately: what somebody tries elsewhere locks nobody out there.
+CREATE TABLE staff_address (
+    staff_id TEXT NOT NULL REFERENCES staff(id), address TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (staff_id, address)
+) STRICT, WITHOUT ROWID;
+
+-- The audit page asks by person, record and day. Most rows say that somebody looked: these are found without an index
+-- of their actions, and would only make it large.
+CREATE INDEX audit_log_by_staff ON audit_log(staff_id);
+CREATE INDEX audit_log_by_object ON audit_log(object);
+CREATE INDEX audit_log_by_time ON audit_log(at);
+CREATE INDEX audit_log_by_action ON audit_log(action) WHERE action <> 'viewed';
 """
 
 PATIENTS = """
@@ -57,6 +70,14 @@ CREATE TABLE patient_merge (
     CHECK (kept_id <> merged_id), CHECK ((undone_at IS NULL) = (undone_by IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX patient_merge_open ON patient_merge(merged_id) WHERE undone_at IS NULL;
+CREATE INDEX patient_merge_by_kept ON patient_merge(kept_id);
+
+-- What a record was called before (a newborn before it was named): a name that still finds it.
+CREATE TABLE patient_former_name (
+    patient_id TEXT NOT NULL REFERENCES patient(id), name TEXT NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (patient_id, name)
+) STRICT;
+CREATE INDEX patient_former_name_by_name ON patient_former_name(name);
 
 CREATE TABLE allergy (
     id TEXT PRIMARY KEY, patient_id TEXT NOT NULL REFERENCES patient(id),
@@ -183,10 +204,28 @@ CREATE TABLE prescription_line (
     drug_id TEXT NOT NULL REFERENCES drug(id), name TEXT NOT NULL,
     dose TEXT NOT NULL, unit TEXT NOT NULL, route TEXT NOT NULL, frequency TEXT NOT NULL,
     days INTEGER NOT NULL, packs INTEGER NOT NULL, price_fen INTEGER NOT NULL,
+    -- As the catalogue said when it was signed: what is printed later says the same.
+    spec TEXT NOT NULL DEFAULT '', pack_unit TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (prescription_id, n, line),
     FOREIGN KEY (prescription_id, n) REFERENCES prescription_version(prescription_id, n)
 ) STRICT;
 CREATE INDEX prescription_line_by_drug ON prescription_line(drug_id);
+CREATE TRIGGER prescription_line_kept BEFORE UPDATE ON prescription_line
+    BEGIN SELECT RAISE(ABORT, 'a line of a signed prescription is never changed'); END;
+CREATE TRIGGER prescription_line_kept_too BEFORE DELETE ON prescription_line
+    BEGIN SELECT RAISE(ABORT, 'a line of a signed prescription is never deleted'); END;
+
+-- Each print of a signed version, with the number of the copy that stands on the paper.
+CREATE TABLE prescription_print (
+    prescription_id TEXT NOT NULL, n INTEGER NOT NULL, copy INTEGER NOT NULL,
+    at INTEGER NOT NULL, by TEXT NOT NULL REFERENCES staff(id),
+    PRIMARY KEY (prescription_id, n, copy),
+    FOREIGN KEY (prescription_id, n) REFERENCES prescription_version(prescription_id, n)
+) STRICT;
+CREATE TRIGGER prescription_print_kept BEFORE UPDATE ON prescription_print
+    BEGIN SELECT RAISE(ABORT, 'a print is never changed'); END;
+CREATE TRIGGER prescription_print_kept_too BEFORE DELETE ON prescription_print
+    BEGIN SELECT RAISE(ABORT, 'a print is never deleted'); END;
 
 -- Treatments, injections and skin tests, and what came of them.
 CREATE TABLE order_item (
@@ -202,15 +241,32 @@ CREATE TABLE order_item (
 ) STRICT;
 CREATE INDEX order_item_by_encounter ON order_item(encounter_id);
 CREATE INDEX order_item_by_patient ON order_item(patient_id, ordered_at);
+CREATE INDEX order_item_by_time ON order_item(ordered_at);
 
 CREATE TABLE order_result (
     id TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES order_item(id),
-    result TEXT NOT NULL CHECK (result IN ('done', 'negative', 'positive', 'refused')),
-    note TEXT NOT NULL DEFAULT '', at INTEGER NOT NULL, by TEXT NOT NULL REFERENCES staff(id)
+    result TEXT NOT NULL CHECK (result IN ('done', 'negative', 'positive', 'refused', 'mistaken')),
+    note TEXT NOT NULL DEFAULT '', at INTEGER NOT NULL, by TEXT NOT NULL REFERENCES staff(id),
+    -- The result that this one stands for from now on; 'mistaken' stands for none.
+    corrects TEXT REFERENCES order_result(id),
+    CHECK (result <> 'mistaken' OR corrects IS NOT NULL)
 ) STRICT;
 CREATE INDEX order_result_by_order ON order_result(order_id, at);
+CREATE UNIQUE INDEX order_result_corrected ON order_result(corrects) WHERE corrects IS NOT NULL;
 CREATE TRIGGER order_result_kept BEFORE UPDATE ON order_result
     BEGIN SELECT RAISE(ABORT, 'a result is never changed; record another'); END;
 CREATE TRIGGER order_result_kept_too BEFORE DELETE ON order_result
     BEGIN SELECT RAISE(ABORT, 'a result is never deleted'); END;
+
+-- A skin test was placed: from `started_at` on its watching time runs; `at` is when that was written down. The newest
+-- counts, for a test may have to be placed again.
+CREATE TABLE order_start (
+    id TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES order_item(id),
+    started_at INTEGER NOT NULL, at INTEGER NOT NULL, by TEXT NOT NULL REFERENCES staff(id)
+) STRICT;
+CREATE INDEX order_start_by_order ON order_start(order_id, at);
+CREATE TRIGGER order_start_kept BEFORE UPDATE ON order_start
+    BEGIN SELECT RAISE(ABORT, 'a beginning is never changed; record another'); END;
+CREATE TRIGGER order_start_kept_too BEFORE DELETE ON order_start
+    BEGIN SELECT RAISE(ABORT, 'a beginning is never deleted'); END;
 """

@@ -18,3 +18,8 @@ def pss_mb(pid: int) -> float:
     """Its memory in MiB; what several processes share is divided among them."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(row for row in rows if row.startswith("Pss:")).split()[1]) / 1024
+
+
+def rss_mb(pid: int) -> float:
+    """Its memory in MiB as the kernel shows it in every list of processes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -8,121 +8,28 @@ from __future__ import annotations
 import http.client
 import re
 import secrets
-import ssl
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from html import unescape
-from http.cookies import SimpleCookie
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-ANSWERS_WITHIN_S = 15.0
+from edge_node.simulation.browser import ANSWERS_WITHIN_S, Answer, Browser, Exchange, kind
 
-
-@dataclass
-class Answer:
-    """What came back; `body` is decoded."""
-
-    status: int
-    location: str
-    body: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One request as the desk saw it. `status` is 0 when the answer did not come; `began_s` is monotonic time."""
-
-    kind: str
-    began_s: float
-    seconds: float
-    status: int
-
-    @property
-    def failed(self) -> bool:
-        return self.status == 0 or self.status >= 500
+__all__ = ["ANSWERS_WITHIN_S", "Answer", "Desk", "Exchange", "kind"]
 
 
 @dataclass
-class Desk:
-    """One browser on one connection. `url` is where the HIS listens.
+class Desk(Browser):
+    """A browser whose forms are made up without their page, as far as that page is known: quick, and exact in what is
+    posted when the button is pressed again."""
 
-    `before` is called before each request, and may wait; `heard` is told each one, also those that failed. Who waits at
-    most `answers_within_s` for an answer takes it for a failure.
-    """
-
-    url: str
-    tls: ssl.SSLContext | None = None
-    before: Callable[[], object] = lambda: None
-    heard: Callable[[Exchange], object] = lambda exchange: None
-    answers_within_s: float = ANSWERS_WITHIN_S
-    _cookies: dict[str, str] = field(default_factory=dict)
-    _connection: http.client.HTTPConnection | None = None
     _csrf: str = ""
     _department: str = ""
 
-    def __enter__(self) -> Desk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.hang_up()
-
-    def get(self, path: str) -> Answer:
-        return self.ask("GET", path)
-
     def post(self, path: str, fields: dict[str, str]) -> Answer:
         return self.ask("POST", path, urlencode({"csrf_token": self._csrf, **fields}))
-
-    def cookie(self) -> str:
-        """The value of the Cookie header."""
-        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
-
-    def ask(self, method: str, path: str, body: str | None = None) -> Answer:
-        """One request; a broken connection is forgotten and its error raised."""
-        self.before()
-        began_s, status = time.monotonic(), 0
-        try:
-            answer = self._ask(method, path, body)
-            status = answer.status
-            return answer
-        finally:
-            seconds = time.monotonic() - began_s
-            self.heard(Exchange(kind=kind(method, path), began_s=began_s, seconds=seconds, status=status))
-
-    def _ask(self, method: str, path: str, body: str | None) -> Answer:
-        connection = self._connection or self._connect()
-        headers = {"Cookie": self.cookie()}
-        if body is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            headers["Origin"] = self.url
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        except (OSError, http.client.HTTPException):
-            self.hang_up()
-            raise
-        for cookie in answer.headers.get_all("Set-Cookie") or ():
-            for morsel in SimpleCookie(cookie).values():
-                self._cookies[morsel.key] = morsel.value
-        return Answer(answer.status, answer.headers.get("Location", ""), text)
-
-    def hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def _connect(self) -> http.client.HTTPConnection:
-        where = urlsplit(self.url)
-        assert where.hostname
-        assert where.port
-        if self.tls is not None:
-            self._connection = http.client.HTTPSConnection(
-                where.hostname, where.port, timeout=self.answers_within_s, context=self.tls
-            )
-        else:
-            self._connection = http.client.HTTPConnection(where.hostname, where.port, timeout=self.answers_within_s)
-        return self._connection
 
     def sign_in(self, code: str, password: str, *, station: str = "1") -> None:
         """Sign in at the reception and learn what its form needs."""
@@ -179,11 +86,6 @@ class Desk:
             assert answer.status == 503, f"{answer.status} {answer.location}\n{answer.body}"
             time.sleep(0.05)
         return None
-
-
-def kind(method: str, path: str) -> str:
-    """A request without what is only its own: `POST /encounters/*`."""
-    return f"{method} {re.sub(r'/[0-9A-Z]{26}', '/*', urlsplit(path).path)}"
 
 
 def name_of(phone: str) -> str:

@@ -34,17 +34,22 @@ class HisAlone(RunningNode):
         if self.prepare is not None:
             self.prepare(self.home)
         self.log.write_text(made.stdout + made.stderr, encoding="utf-8")
-        argv = [sys.executable, "-m", "edge_node", "run", "his", "--home", str(self.home)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*argv, "--listen", f"127.0.0.1:{self.port}"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                self._argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         until(lambda: self.answers() or self._ended(), within_s=40)
         assert self.answers(), self.output
+
+    def _argv(self) -> list[str]:
+        argv = [sys.executable, "-m", "edge_node", "run", "his", "--home", str(self.home)]
+        return [*argv, "--listen", f"127.0.0.1:{self.port}"]
+
+    @property
+    def pid(self) -> int:
+        """Of the process that serves."""
+        assert self._process is not None
+        return self._process.pid
 
     def answers(self) -> bool:
         import http.client

@@ -69,6 +69,11 @@ RULES = [  # who, must not import, why
         "it makes and judges certificates; whoever shows them, and the page that explains them, come to it",
     ),
     (
+        "edge_node/simulation",
+        ("flask", "edge_node.store", "edge_node.config", "failover", "monitoring", *FEATURES, *COMPOSITION),
+        "it knows a clinic by its pages alone, as a browser does",
+    ),
+    (
         "edge_node/release",
         ("flask", "failover", "monitoring", *FEATURES, *COMPOSITION),
         "an upgrade must work when what it replaces does not",

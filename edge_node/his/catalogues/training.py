@@ -32,10 +32,10 @@ def common_diagnoses() -> list[icd.IcdEntry]:
     return [icd.IcdEntry(**values) for values in _rows("icd.csv", icd.COLUMNS)]
 
 
-def note_templates() -> list[tuple[str, Note]]:
-    """Names of templates, and what each writes into the empty fields of a note."""
+def note_templates() -> list[tuple[str, str, Note]]:
+    """Names of templates, the code of the department (empty: everybody's), and what each writes into a note."""
     document = tomllib.loads((files(__package__) / "training" / "templates.toml").read_text(encoding="utf-8"))
-    return [(row.pop("name"), Note(**row)) for row in document["template"]]
+    return [(row.pop("name"), row.pop("department", ""), Note(**row)) for row in document["template"]]
 
 
 def _rows(name: str, columns: Sequence[Column]) -> list[Any]:

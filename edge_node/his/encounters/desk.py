@@ -52,8 +52,8 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One encounter with everything that its page needs. `versions` are the newest first; `measured` is a note with
-    the nurse's newest measures."""
+    """One encounter with everything that its page needs. `patient` stands for the person, whichever of their records
+    the encounter hangs on. `versions` are the newest first; `measured` is a note with the nurse's newest measures."""
 
     encounter: Encounter
     entry: QueueEntry
@@ -156,7 +156,8 @@ def history(conn: Connection, patient_id: str, *, except_registration: str) -> l
 
 def english_names(conn: Connection, note: Note) -> dict[str, str]:
     """The English names of a note's codes, as far as the catalogue knows them; the note keeps the Chinese ones."""
-    found = (queries.diagnosis(conn, d.code) for d in note.diagnoses if d.code)
+    codes = {code for d in note.diagnoses for code in (d.code, d.syndrome_code) if code}
+    found = (queries.diagnosis(conn, code) for code in sorted(codes))
     return {entry.code: entry.name_en for entry in found if entry}
 
 

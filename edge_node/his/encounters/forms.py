@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from typing import Protocol
 
-from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Diagnosis, Note
-from edge_node.his.forms import whole_number
+from edge_node.his.encounters.note import (
+    PROSE_FIELDS,
+    TEXT_FIELDS,
+    Diagnosis,
+    Note,
+    canonical_json,
+    diagnosis_of,
+    stated,
+)
+from edge_node.his.forms import posted_json, whole_number
 
 # Between a diagnosis' code and its name in one form field; no code contains it.
 _CODE_END = "|"
@@ -44,12 +53,16 @@ def parse_revision(form: Fields) -> int:
 
 
 def diagnosis_value(diagnosis: Diagnosis) -> str:
-    """A diagnosis as the value of one form field."""
-    return f"{diagnosis.code}{_CODE_END}{diagnosis.name}"
+    """A diagnosis as the value of one form field: code and name, or all of it where there is more to say."""
+    said = stated(diagnosis)
+    return canonical_json(said) if len(said) > 2 else f"{diagnosis.code}{_CODE_END}{diagnosis.name}"
 
 
 def parse_diagnosis(value: str) -> Diagnosis:
     """The reverse of diagnosis_value; a value without a code is the doctor's own words."""
+    if value.startswith("{"):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            return diagnosis_of(posted_json(value))
     code, mark, name = value.partition(_CODE_END)
     return Diagnosis(code=code.strip(), name=name.strip()) if mark else Diagnosis(code="", name=value.strip())
 

@@ -6,11 +6,10 @@ of either before. It holds no address, no phone and no document number: nobody n
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from edge_node.base.clock import utc_text
-from edge_node.his.encounters.note import TEXT_FIELDS
+from edge_node.his.encounters.note import TEXT_FIELDS, stated
 from edge_node.his.encounters.versions import Version
 from edge_node.his.patients.message import identity
 from edge_node.his.reception.queries import QueueEntry
@@ -33,6 +32,6 @@ def of_version(encounter_id: str, entry: QueueEntry, version: Version, *, doctor
         "reason": version.reason,
         "hash": version.hash.hex(),
         "patient": identity(entry.patient),
-        "diagnoses": [asdict(diagnosis) for diagnosis in version.note.diagnoses],
+        "diagnoses": [stated(diagnosis) for diagnosis in version.note.diagnoses],
         "note": {name: value for name in TEXT_FIELDS if (value := getattr(version.note, name))},
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge_node.his.catalogues.icd import DiagnosisKind
 from edge_node.his.forms import posted_json
 
 # What the first version of an encounter's note follows.
@@ -16,10 +17,18 @@ NO_HASH = bytes(32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """A diagnosis of a note: the catalogue's code and name, or the doctor's own words with an empty code."""
+    """A diagnosis of a note: the catalogue's code and name, or the doctor's own words with an empty code.
+
+    `code` is that of the clinical edition, `insurance_code` what the insurance calls the same disease. A disease of
+    Chinese medicine has its syndrome beside it, once one is chosen; that too may be in the doctor's own words.
+    """
 
     code: str
     name: str
+    insurance_code: str = ""
+    kind: DiagnosisKind = DiagnosisKind.DISEASE
+    syndrome_code: str = ""
+    syndrome_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +57,37 @@ PROSE_FIELDS = ("complaint", "history", "examination")
 
 def to_json(note: Note) -> str:
     """The canonical form: what is stored, and what a version's hash covers."""
-    return canonical_json(asdict(note))
+    return canonical_json({**asdict(note), "diagnoses": [stated(diagnosis) for diagnosis in note.diagnoses]})
 
 
 def from_json(body: str) -> Note:
     """The reverse of to_json. Raises ValueError when the text is not a note; a field it lacks is empty."""
     document = posted_json(body)
     try:
-        diagnoses = tuple(Diagnosis(code=str(row["code"]), name=str(row["name"])) for row in document["diagnoses"])
+        diagnoses = tuple(diagnosis_of(row) for row in document["diagnoses"])
         return Note(**{name: str(document.get(name, "")) for name in TEXT_FIELDS}, diagnoses=diagnoses)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a note: {error}") from error
+
+
+# What diagnoses learned to say after the first notes were signed, and what each of it is while nothing is said.
+_LATER = {"insurance_code": "", "kind": str(DiagnosisKind.DISEASE), "syndrome_code": "", "syndrome_name": ""}
+
+
+def stated(diagnosis: Diagnosis) -> dict[str, str]:
+    """A diagnosis as JSON holds it. A later field stands there only where it says something, so that a note that was
+    signed before it has the text, and with it the hash, that it had."""
+    found = {"code": diagnosis.code, "name": diagnosis.name}
+    return found | {name: said for name, empty in _LATER.items() if (said := str(getattr(diagnosis, name))) != empty}
+
+
+def diagnosis_of(row: Mapping[str, Any]) -> Diagnosis:
+    """The reverse of `stated`. Raises KeyError, TypeError or ValueError when it is none."""
+    later = {name: str(row.get(name, empty)) for name, empty in _LATER.items()}
+    kind = DiagnosisKind(later.pop("kind"))
+    if kind is DiagnosisKind.TCM_SYNDROME:
+        raise ValueError("a syndrome stands beside its disease")
+    return Diagnosis(code=str(row["code"]), name=str(row["name"]), kind=kind, **later)
 
 
 def canonical_json(document: Mapping[str, Any]) -> str:

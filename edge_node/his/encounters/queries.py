@@ -7,6 +7,7 @@ from datetime import date
 
 from ulid import ULID
 
+from edge_node.his.catalogues.icd import DiagnosisKind
 from edge_node.his.encounters.note import Diagnosis
 from edge_node.his.reception import queries as reception
 from edge_node.his.reception.rules import Status
@@ -28,15 +29,23 @@ class Encounter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogueEntry:
-    """A diagnosis that the catalogue knows."""
+    """A diagnosis that the catalogue knows, or a syndrome of Chinese medicine."""
 
     code: str
     name: str
     name_en: str
+    insurance_code: str
+    kind: DiagnosisKind
+
+    @property
+    def is_syndrome(self) -> bool:
+        return self.kind is DiagnosisKind.TCM_SYNDROME
 
     def as_diagnosis(self) -> Diagnosis:
-        """As a note keeps it."""
-        return Diagnosis(code=self.code, name=self.name)
+        """As a note keeps it; of a syndrome, code and name to stand beside its disease."""
+        if self.is_syndrome:
+            return Diagnosis(code=self.code, name=self.name)
+        return Diagnosis(code=self.code, name=self.name, insurance_code=self.insurance_code, kind=self.kind)
 
 
 _ENCOUNTER = """
@@ -71,13 +80,15 @@ def of_registration(conn: Connection, registration_id: str) -> Encounter | None:
     return _encounter(row) if row else None
 
 
-def begin(conn: Connection, registration_id: str, *, doctor_id: str, at: int) -> str | None:
+def begin(conn: Connection, registration_id: str, *, doctor_id: str, at: int, room: str = "") -> str | None:
     """Call a waiting patient in; returns the encounter's id, None when the patient does not wait any more.
 
-    A patient who went back to waiting keeps the encounter, with the doctor who calls now.
+    A patient who went back to waiting keeps the encounter, with the doctor who calls now. `room` is where to, for the
+    call screen.
     """
     if not reception.set_status(conn, registration_id, Status.WITH_DOCTOR):
         return None
+    reception.called(conn, registration_id, room=room, at=at)
     (encounter_id,) = conn.execute(
         """
         INSERT INTO encounter (id, registration_id, patient_id, doctor_id, started_at)
@@ -90,7 +101,9 @@ def begin(conn: Connection, registration_id: str, *, doctor_id: str, at: int) ->
     return str(encounter_id)
 
 
-def call_next(conn: Connection, *, queue_date: date, department_id: str | None, doctor_id: str, at: int) -> str | None:
+def call_next(
+    conn: Connection, *, queue_date: date, department_id: str | None, doctor_id: str, at: int, room: str = ""
+) -> str | None:
     """Call in who waits longest for this doctor or for any; returns the encounter's id, None when nobody waits.
 
     Who was called before and did not come is called after all who were not, so that one absent patient does not hold
@@ -99,7 +112,7 @@ def call_next(conn: Connection, *, queue_date: date, department_id: str | None, 
     waiting = reception.queue(conn, queue_date, department_id=department_id, doctor_id=doctor_id, status=Status.WAITING)
     fresh = [entry for entry in waiting if of_registration(conn, entry.registration_id) is None]
     chosen = next(iter(fresh or waiting), None)
-    return begin(conn, chosen.registration_id, doctor_id=doctor_id, at=at) if chosen else None
+    return begin(conn, chosen.registration_id, doctor_id=doctor_id, at=at, room=room) if chosen else None
 
 
 def put_back(conn: Connection, encounter_id: str) -> bool:
@@ -112,6 +125,16 @@ def put_back(conn: Connection, encounter_id: str) -> bool:
         {"id": encounter_id},
     ).fetchone()
     return row is not None and reception.set_status(conn, row[0], Status.WAITING)
+
+
+def status(conn: Connection, encounter_id: str) -> Status:
+    """Where the registration of an encounter stands."""
+    (found,) = conn.execute(
+        "SELECT registration.status FROM encounter JOIN registration ON registration.id = encounter.registration_id "
+        "WHERE encounter.id = :id",
+        {"id": encounter_id},
+    ).fetchone()
+    return Status(found)
 
 
 def end(conn: Connection, encounter_id: str, *, at: int) -> None:
@@ -137,14 +160,27 @@ def mine_open(conn: Connection, *, queue_date: date, doctor_id: str) -> list[Enc
     return [_encounter(row) for row in rows]
 
 
-def find_diagnoses(conn: Connection, typed: str, *, limit: int = 9) -> list[CatalogueEntry]:
-    """Diagnoses by code, pinyin initials, or a part of the Chinese or English name, the closest first."""
+_ENTRY = "SELECT code, name, name_en, insurance_code, kind"
+
+
+def _catalogue_entry(row: Row) -> CatalogueEntry:
+    code, name, name_en, insurance_code, kind = tuple(row)[:5]
+    return CatalogueEntry(
+        code=code, name=name, name_en=name_en, insurance_code=insurance_code, kind=DiagnosisKind(kind)
+    )
+
+
+def find_diagnoses(conn: Connection, typed: str, *, syndromes: bool = False, limit: int = 9) -> list[CatalogueEntry]:
+    """Diagnoses by code, pinyin initials, or a part of the Chinese or English name, the closest first.
+
+    With `syndromes`, while a disease waits for one, those of Chinese medicine come before all others.
+    """
     wanted = typed.strip().lower()
     if not wanted:
         return []
     rows = conn.execute(
-        """
-        SELECT code, name, name_en,
+        f"""
+        {_ENTRY},
                CASE WHEN lower(code) = :t OR name = :t THEN 0
                     WHEN initials = :t THEN 1
                     WHEN substr(lower(code), 1, length(:t)) = :t THEN 2
@@ -153,15 +189,15 @@ def find_diagnoses(conn: Connection, typed: str, *, limit: int = 9) -> list[Cata
                     WHEN instr(name, :t) OR instr(lower(name_en), :t) THEN 5
                     WHEN length(:t) > 1 AND instr(initials, :t) THEN 6
                END AS closeness
-        FROM icd WHERE closeness IS NOT NULL AND active = 1 AND kind <> 'tcm_syndrome'
-        ORDER BY closeness, length(name), code LIMIT :limit
+        FROM icd WHERE closeness IS NOT NULL AND active = 1 AND (:syndromes OR kind <> 'tcm_syndrome')
+        ORDER BY kind <> 'tcm_syndrome', closeness, length(name), code LIMIT :limit
         """,
-        {"t": wanted, "limit": limit},
+        {"t": wanted, "limit": limit, "syndromes": syndromes},
     )
-    return [CatalogueEntry(code=row[0], name=row[1], name_en=row[2]) for row in rows]
+    return [_catalogue_entry(row) for row in rows]
 
 
 def diagnosis(conn: Connection, code: str) -> CatalogueEntry | None:
     """What the catalogue calls a code."""
-    row = conn.execute("SELECT code, name, name_en FROM icd WHERE code = :code", {"code": code}).fetchone()
-    return CatalogueEntry(code=row[0], name=row[1], name_en=row[2]) if row else None
+    row = conn.execute(f"{_ENTRY} FROM icd WHERE code = :code", {"code": code}).fetchone()
+    return _catalogue_entry(row) if row else None

@@ -8,6 +8,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from edge_node.his import audit, request_key
+from edge_node.his.calling.rooms import room
 from edge_node.his.context import context, reader, write
 from edge_node.his.encounters import desk, queries, with_sheets
 from edge_node.his.encounters.desk import Case
@@ -57,10 +58,10 @@ def begin(registration_id: str) -> Page:
     """Call in this one; if somebody else was quicker, the page says who has them."""
     if reception.entry(reader(), registration_id) is None:
         abort(404)
-    doctor, now, by = current_staff(), audit.moment(), who()
+    doctor, now, by, to = current_staff(), audit.moment(), who(), room()
 
     def work(conn: Connection) -> str | None:
-        encounter_id = queries.begin(conn, registration_id, doctor_id=doctor.id, at=now.at)
+        encounter_id = queries.begin(conn, registration_id, doctor_id=doctor.id, at=now.at, room=to)
         if encounter_id:
             record(conn, by, now, "encounter_begun", encounter_id)
         return encounter_id
@@ -104,11 +105,11 @@ def record(conn: Connection, by: audit.Who, now: audit.Moment, action: str, enco
 
 def _call_next(token: str, *, everyone: bool) -> str:
     """The id of the encounter that began, "" when nobody waits; a second click finds the first one's."""
-    doctor, now, by, day = current_staff(), audit.moment(), who(), today()
+    doctor, now, by, day, to = current_staff(), audit.moment(), who(), today(), room()
 
     def work(conn: Connection) -> str:
         encounter_id = queries.call_next(
-            conn, queue_date=day, doctor_id=doctor.id, at=now.at,
+            conn, queue_date=day, doctor_id=doctor.id, at=now.at, room=to,
             department_id=None if everyone else doctor.department_id,
         )  # fmt: skip
         if encounter_id:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from edge_node.his.catalogues.icd import DiagnosisKind
 from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Diagnosis, Note
 from edge_node.his.forms import FieldProblem
+from edge_node.his.reception.rules import Status
 from edge_node.i18n import Text, text
 
 # A note is read by the next doctor in a minute; this is several printed pages.
@@ -17,6 +19,8 @@ PROSE_LIMIT = 10_000
 VALUE_LIMIT = 40
 DIAGNOSES_LIMIT = 20
 REASON_LIMIT = 500
+# Where a template leaves room.
+PLACE = "___"
 
 FEVER_C = Decimal("37.3")
 _MEASURE = re.compile(r"\d{1,3}(\.\d)?")
@@ -80,6 +84,18 @@ def before_amending(note: Note, signed: Note, reason: str) -> list[FieldProblem]
     return problems
 
 
+def away(status: Status) -> FieldProblem | None:
+    """Why a first note cannot be signed: its patient is not with a doctor, so that the visit would never end."""
+    match status:
+        case Status.WAITING:
+            said = text("The patient is back in the queue: save the note, and call them in to sign it")
+        case Status.CANCELLED:
+            said = text("The registration was cancelled meanwhile: the note can be saved, and not be signed")
+        case _:
+            return None
+    return FieldProblem(field="complaint", text=said)
+
+
 def missing(note: Note) -> list[FieldProblem]:
     """What a signed note must have and this one has not."""
     problems = []
@@ -97,11 +113,17 @@ def too_long(note: Note) -> list[FieldProblem]:
         length, limit = len(getattr(note, name)), PROSE_LIMIT if name in PROSE_FIELDS else VALUE_LIMIT
         if length > limit:
             problems.append(FieldProblem(field=name, text=_too_long(length, limit)))
-    if len(note.diagnoses) > DIAGNOSES_LIMIT or any(len(d.name) > 200 or len(d.code) > 40 for d in note.diagnoses):
+    if len(note.diagnoses) > DIAGNOSES_LIMIT or any(_is_too_long(diagnosis) for diagnosis in note.diagnoses):
         problems.append(
             FieldProblem(field="dx", text=text("At most %(limit)d diagnoses of 200 characters", limit=DIAGNOSES_LIMIT))
         )
     return problems
+
+
+def _is_too_long(diagnosis: Diagnosis) -> bool:
+    return any(len(name) > 200 for name in (diagnosis.name, diagnosis.syndrome_name)) or any(
+        len(code) > 40 for code in (diagnosis.code, diagnosis.insurance_code, diagnosis.syndrome_code)
+    )
 
 
 def _too_long(length: int, limit: int) -> Text:
@@ -159,8 +181,11 @@ def full_years(birth_date: date, on: date) -> int:
     return max(0, on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day)))
 
 
-def remarks(note: Note, *, birth_date: date, today: date) -> list[Text]:
-    """What in the measures wants a second look; none of it stops anybody. A value that stops is no remark as well."""
+def remarks(note: Note, *, birth_date: date, today: date, herbs: bool = False) -> list[Text]:
+    """What wants a second look; none of it stops anybody. A value that stops is no remark as well.
+
+    `herbs` when a sheet of herbs is being written.
+    """
     stopped = {problem.field for problem in _unreadable(note)}
     sound = {name: "" if name in stopped else getattr(note, name) for name in TEXT_FIELDS}
     read = vitals(Note(**sound, diagnoses=()))
@@ -181,6 +206,25 @@ def remarks(note: Note, *, birth_date: date, today: date) -> list[Text]:
         found.append(text("Respiration %(value)s is unusual at this age", value=note.respiration))
     if age_years >= ADULT_YEARS and read.systolic_mmhg is not None and read.diastolic_mmhg is not None:
         found += _pressure_remarks(read.systolic_mmhg, read.diastolic_mmhg, note.blood_pressure)
+    unfilled = [
+        text("%(field)s: places of a template are left to fill", field=FIELD_NAMES[name])
+        for name in PROSE_FIELDS
+        if PLACE in getattr(note, name)
+    ]
+    return [*unfilled, *found, *_tcm_remarks(note, herbs)]
+
+
+def _tcm_remarks(note: Note, herbs: bool) -> list[Text]:
+    """Chinese medicine names a disease and its syndrome, and a sheet of herbs shows both."""
+    found = [
+        text("%(name)s: its syndrome is not said", name=diagnosis.name)
+        for diagnosis in note.diagnoses
+        if _awaits_syndrome(diagnosis)
+    ]
+    if herbs and not any(diagnosis.kind is DiagnosisKind.TCM_DISEASE for diagnosis in note.diagnoses):
+        found.append(
+            text("Herbs, and no diagnosis of Chinese medicine yet (%(law)s)", law="《中药处方格式及书写规范》")
+        )
     return found
 
 
@@ -196,9 +240,32 @@ def _pressure_remarks(high: int, low: int, written: str) -> list[Text]:
 
 def with_diagnosis(note: Note, diagnosis: Diagnosis) -> Note:
     """The note with one more diagnosis at the end; unchanged when it has it already or the name is empty."""
-    if not diagnosis.name or diagnosis in note.diagnoses:
+    if not diagnosis.name or _named(diagnosis) in map(_named, note.diagnoses):
         return note
     return replace(note, diagnoses=(*note.diagnoses, diagnosis))
+
+
+def _named(diagnosis: Diagnosis) -> tuple[str, str, str]:
+    """What makes it another diagnosis for a person: the insurance's code does not."""
+    return diagnosis.code, diagnosis.name, diagnosis.syndrome_name
+
+
+def awaiting_syndrome(note: Note) -> Diagnosis | None:
+    """The disease of Chinese medicine that was added last of those without a syndrome; None when none waits."""
+    return next((diagnosis for diagnosis in reversed(note.diagnoses) if _awaits_syndrome(diagnosis)), None)
+
+
+def _awaits_syndrome(diagnosis: Diagnosis) -> bool:
+    return diagnosis.kind is DiagnosisKind.TCM_DISEASE and not diagnosis.syndrome_name
+
+
+def with_syndrome(note: Note, syndrome: Diagnosis) -> Note:
+    """The note with a syndrome's code and name beside the disease that waits for one; unchanged when none does."""
+    waiting = awaiting_syndrome(note)
+    if waiting is None or not syndrome.name:
+        return note
+    whole = replace(waiting, syndrome_code=syndrome.code, syndrome_name=syndrome.name)
+    return replace(note, diagnoses=tuple(whole if one is waiting else one for one in note.diagnoses))
 
 
 def without_diagnosis(note: Note, diagnosis: Diagnosis) -> Note:

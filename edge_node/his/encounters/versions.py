@@ -197,12 +197,25 @@ def sign(
         },
     )  # fmt: skip
     conn.executemany(
-        "INSERT INTO diagnosis (encounter_id, n, rank, code, name) VALUES (?, ?, ?, ?, ?)",
-        [(encounter_id, n, rank, d.code, d.name) for rank, d in enumerate(note.diagnoses, start=1)],
+        """
+        INSERT INTO diagnosis (encounter_id, n, rank, code, name, insurance_code, kind, syndrome_code, syndrome_name)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+            (encounter_id, n, rank, d.code, d.name, d.insurance_code, d.kind, d.syndrome_code, d.syndrome_name)
+            for rank, d in enumerate(note.diagnoses, start=1)
+        ],
     )
     if n == 1:
         queries.end(conn, encounter_id, at=at)
     return Signed(n=n)
+
+
+def stands(conn: Connection, encounter_id: str, n: int) -> Signed | Overtaken:
+    """Version `n` stays as it is, while sheets beside it are signed; Overtaken when somebody signed a newer one."""
+    newest, current = versions(conn, encounter_id)[0], newest_draft(conn, encounter_id)
+    assert current is not None, "what is signed was saved"
+    return Signed(n=n) if newest.n == n else Overtaken(draft=current)
 
 
 def versions(conn: Connection, encounter_id: str) -> list[Version]:

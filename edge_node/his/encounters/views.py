@@ -6,16 +6,28 @@ not saved again), and what somebody else saved meanwhile is never written over: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from flask import abort, redirect, render_template, request, url_for
 
 from edge_node.base.clock import ClockState
-from edge_node.his import audit
+from edge_node.his import audit, request_key
 from edge_node.his.context import context, reader, write
-from edge_node.his.encounters import desk, forms, merge, message, queries, rules, versions, with_sheets
+from edge_node.his.encounters import (
+    desk,
+    forms,
+    merge,
+    message,
+    note_templates,
+    paper_views,
+    queries,
+    rules,
+    template_views,
+    versions,
+    with_sheets,
+)
 from edge_node.his.encounters.desk import Case, Stage
 from edge_node.his.encounters.note import PROSE_FIELDS, TEXT_FIELDS, Note, from_json, to_json
 from edge_node.his.encounters.queue_views import Page, blueprint, call, case_of, rail, record
@@ -23,12 +35,14 @@ from edge_node.his.encounters.versions import Overtaken, Saved, Signed
 from edge_node.his.encounters.with_sheets import Held, Typed
 from edge_node.his.forms import FieldProblem, by_field, whole_number
 from edge_node.his.language import language, say, today
+from edge_node.his.orders import with_note as with_orders
 from edge_node.his.prescriptions.frequency import FREQUENCIES
 from edge_node.his.prescriptions.routes import ROUTES
 from edge_node.his.prescriptions.sheets import Overtaken as SheetOvertaken
 from edge_node.his.prescriptions.words import KINDS
 from edge_node.his.prescriptions.work import Kept, Wish
 from edge_node.his.security import current_staff, who
+from edge_node.his.staff import proofs
 from edge_node.i18n import ENGLISH, text
 from edge_node.outbox import queue as outbox
 from edge_node.outbox.model import Route
@@ -40,7 +54,8 @@ MATCHES = 7
 MEASURES = tuple(name for name in TEXT_FIELDS if name not in PROSE_FIELDS)
 
 
-__all__ = ["blueprint"]
+# With the routes of the modules beside it.
+__all__ = ["blueprint", "paper_views", "template_views"]
 
 
 @blueprint.get("/<encounter_id>")
@@ -63,20 +78,28 @@ def save(encounter_id: str) -> Page:
     """Everything that the form of note and sheet can do; whatever the button, everything typed is kept first."""
     case, typed = case_of(encounter_id), _typed()
     action = request.form.get("action", "")
-    if action == "sign":
+    # Enter in the field of the proof: nothing but a signature asks for one here.
+    if action == "sign" or (action == "enter" and request.form.get(proofs.FIELD)):
         return _sign(case, typed)
-    note, dx = typed.note, typed.dx
+    note, dx, said = typed.note, typed.dx, dict[str, str]()
     if "add" in request.form:
         note, dx = rules.with_diagnosis(note, forms.parse_diagnosis(request.form["add"])), ""
+    elif "syndrome" in request.form:
+        note, dx = rules.with_syndrome(note, forms.parse_diagnosis(request.form["syndrome"])), ""
     elif "remove" in request.form:
         note = rules.without_diagnosis(note, forms.parse_diagnosis(request.form["remove"]))
     elif "main" in request.form:
         note = rules.with_main(note, forms.parse_diagnosis(request.form["main"]))
     elif dx and action in ("find", "enter"):
-        found = desk.only_match(queries.find_diagnoses(reader(), dx), dx)
+        found = desk.only_match(_matches(note, dx), dx)
         if found:
-            note, dx = rules.with_diagnosis(note, found.as_diagnosis()), ""
-    return _keep(case, replace(typed, note=note, dx=dx), with_sheets.wish(typed.sheet), then_call=action == "call")
+            add = rules.with_syndrome if found.is_syndrome else rules.with_diagnosis
+            note, dx = add(note, found.as_diagnosis()), ""
+    elif action == "template" and (template := note_templates.get(reader(), request.form.get("template", ""))):
+        filled = note_templates.filled(note, template.note)
+        note, said = filled.note, {"filled": template.id, "left": ",".join(filled.left)}
+    then = {"call": call, "as-template": lambda: redirect(url_for(".template", encounter_id=encounter_id))}.get(action)
+    return _keep(case, replace(typed, note=note, dx=dx), with_sheets.wish(typed.sheet), then=then, said=said)
 
 
 @blueprint.post("/<encounter_id>/settle")
@@ -151,39 +174,61 @@ def _tell(conn: Connection, case: Case, doctor: str, upstreams: Sequence[Route],
     outbox.put(conn, topic=message.TOPIC, key=case.patient.id, body=body, upstreams=upstreams, at=now.at)
 
 
-def _keep(case: Case, typed: Typed, wish: Wish, *, then_call: bool) -> Page:
-    if problems := [*rules.too_long(typed.note), *with_sheets.too_long(typed.sheet)]:
+def _matches(note: Note, typed: str) -> list[queries.CatalogueEntry]:
+    """What the catalogue has for what is typed; syndromes first while a disease of the note waits for one."""
+    waits = rules.awaiting_syndrome(note) is not None
+    return queries.find_diagnoses(reader(), typed, syndromes=waits, limit=MATCHES)
+
+
+def _keep(
+    case: Case, typed: Typed, wish: Wish, *, then: Callable[[], Page] | None, said: Mapping[str, Any] | None = None
+) -> Page:
+    ordered = with_orders.asked()
+    if problems := [*rules.too_long(typed.note), *with_sheets.too_long(typed.sheet), *ordered.problems]:
         return _form(case, typed, problems)
     now, by, staff = audit.moment(), who(), current_staff()
     sheet = with_sheets.keeping(case, typed.sheet, wish, now)
+    order = with_orders.doing(case.encounter.id, case.encounter.patient_id, ordered)
 
-    def work(conn: Connection) -> tuple[Saved | Overtaken, Kept | SheetOvertaken | None]:
+    def work(conn: Connection) -> tuple[Saved | Overtaken, Kept | SheetOvertaken | None, bool]:
         outcome = versions.save(
             conn, case.encounter.id, typed.note, based_on=typed.based_on, by=staff.id, at=now.at, reason=typed.reason
         )  # fmt: skip
         if isinstance(outcome, Saved) and outcome.is_new:
             record(conn, by, now, "note_saved", case.encounter.id, revision=outcome.revision)
-        return outcome, sheet(conn)
+        return outcome, sheet(conn), order(conn)
 
-    outcome, kept = write(work)
+    outcome, kept, is_done = write(work)
     if isinstance(kept, SheetOvertaken):
         return _form(case_of(case.encounter.id), with_sheets.beside(typed, outcome, kept), overtaken=kept)
-    if then_call and isinstance(outcome, Saved):
-        return call()
-    return _after(case, outcome, typed, sheet_id=kept.sheet_id if kept else "", wish=wish)
+    if then is not None and isinstance(outcome, Saved):
+        return then()
+    if not is_done and isinstance(outcome, Saved):
+        return redirect(with_orders.reason_page(ordered))
+    return _after(
+        case, outcome, typed, sheet_id=kept.sheet_id if kept else "", wish=wish,
+        said={**(said or {}), **with_orders.still_wanted(ordered)}, at=with_orders.anchor(ordered),
+    )  # fmt: skip
 
 
 def _sign(case: Case, typed: Typed) -> Page:
     # The number that the form was opened for: after a double click the first post has made that version already.
     n = request.form.get("version", case.next_version, type=int)
     note, reason = typed.note, typed.reason
+    unproven = proofs.prove()
     problems = [
+        *([unproven] if unproven else []),
         *rules.before_signing(note, today=today(), birth_date=case.patient.birth_date),
         *with_sheets.too_long(typed.sheet),
     ]
     amended = next((version for version in case.versions if version.n == n - 1), None)
     # A sheet may be changed while the note stays as it is.
-    only_sheets = amended is not None and note == amended.note and with_sheets.changes(case, typed.sheet)
+    is_same = amended is not None and note == amended.note
+    only_sheets = is_same and with_sheets.changes(case, typed.sheet)
+    token = f"{request_key.posted(request.form)}.sheets"
+    if is_same and not only_sheets and request_key.done(reader(), token):
+        # A second click: the first one has signed the sheets.
+        return redirect(url_for(".show", encounter_id=case.encounter.id))
     if amended is not None:
         problems += [one for one in rules.before_amending(note, amended.note, reason) if not (
             only_sheets and one.field == "complaint"
@@ -192,6 +237,7 @@ def _sign(case: Case, typed: Typed) -> Page:
         if left:
             said = text('"%(typed)s" is typed, but not added to the list', typed=left)
             problems.append(FieldProblem(field=field, text=said))
+    problems += with_orders.not_added()
     if problems:
         return _form(case, typed, problems)
     now, by, staff, mode = audit.moment(), who(), current_staff(), str(context().node_status().mode)
@@ -199,6 +245,8 @@ def _sign(case: Case, typed: Typed) -> Page:
     sheets_signed = with_sheets.signing(case, note, reason, now, mode)
 
     def work(conn: Connection) -> Signed | Overtaken | SheetOvertaken | Held:
+        if not case.versions and (away := rules.away(queries.status(conn, case.encounter.id))):
+            return Held(problems=[away], shown=typed.sheet)
         kept = keep(conn)
         if isinstance(kept, SheetOvertaken):
             return kept
@@ -206,7 +254,7 @@ def _sign(case: Case, typed: Typed) -> Page:
         if held is not None:
             return held
         if only_sheets:
-            outcome: Signed | Overtaken = Signed(n=n - 1)
+            outcome: Signed | Overtaken = versions.stands(conn, case.encounter.id, n - 1)
         else:
             outcome = versions.sign(
                 conn, case.encounter.id, note, n=n, based_on=typed.based_on, by=staff.id, at=now.at,
@@ -214,7 +262,9 @@ def _sign(case: Case, typed: Typed) -> Page:
             )  # fmt: skip
         if isinstance(outcome, Signed):
             sheets_signed(conn, False)
-            if not only_sheets:
+            if only_sheets:
+                request_key.once(conn, token, lambda conn: str(n), at=now.at)
+            else:
                 _tell(conn, case, staff.code, upstreams, now)
                 record(conn, by, now, "note_signed", case.encounter.id, version=outcome.n)
         return outcome
@@ -228,9 +278,10 @@ def _sign(case: Case, typed: Typed) -> Page:
 
 
 def _after(
-    case: Case, outcome: Saved | Signed | Overtaken, typed: Typed, *, sheet_id: str = "", wish: Wish | None = None
-) -> Page:
-    """Where a post leads: to the note, or to both sides of it."""
+    case: Case, outcome: Saved | Signed | Overtaken, typed: Typed, *, sheet_id: str = "", wish: Wish | None = None,
+    said: Mapping[str, Any] | None = None, at: str | None = None,
+) -> Page:  # fmt: skip
+    """Where a post leads: to the note (`at` a place of it), with what is to be said there, or to both sides of it."""
     encounter_id = case.encounter.id
     if isinstance(outcome, Signed):
         return redirect(url_for(".show", encounter_id=encounter_id))
@@ -238,6 +289,9 @@ def _after(
         amend = 1 if isinstance(outcome, Saved) and case.versions else None
         wanted = with_sheets.still_wanted(typed.sheet, wish)
         anchor = "rx-found" if wanted else "found" if typed.dx else "rx-q" if wish is not None and wish.add else None
+        added = "add" in request.form or bool(request.form.get("dx"))
+        if anchor is None and added and rules.awaiting_syndrome(typed.note):
+            anchor = "dx"
         return redirect(
             url_for(
                 ".show",
@@ -246,7 +300,8 @@ def _after(
                 dx=typed.dx or None,
                 rx=sheet_id or None,
                 rxq=wanted or None,
-                _anchor=anchor,
+                **(said or {}),
+                _anchor=at or anchor,
             )
         )
     return _conflict(
@@ -262,7 +317,7 @@ def _around(case: Case) -> dict[str, Any]:
         "rail": rail(limit=desk.RAIL_BESIDE_NOTE),
         "history": history, "earlier": with_sheets.earlier(history),
         "field_names": rules.FIELD_NAMES, "measure_names": {name: say(rules.FIELD_NAMES[name]) for name in MEASURES},
-        "can_put_back": case.draft is None,
+        "can_put_back": case.draft is None, "ordered": with_orders.page(case.encounter.id),
     }  # fmt: skip
 
 
@@ -291,9 +346,12 @@ def _form(
     page = render_template(
         "encounters/note.html", **_around(case), note=note, reason=typed.reason, dx=typed.dx, problems=problems,
         errors=by_field(problems), amending=amending, still=still, revision=typed.based_on,
-        matches=queries.find_diagnoses(reader(), typed.dx, limit=MATCHES), diagnosis_value=forms.diagnosis_value,
-        english=_english(note),
-        remarks=rules.remarks(note, birth_date=case.patient.birth_date, today=today()),
+        matches=_matches(note, typed.dx), diagnosis_value=forms.diagnosis_value,
+        english=_english(note), awaiting=rules.awaiting_syndrome(note),
+        remarks=rules.remarks(note, birth_date=case.patient.birth_date, today=today(), herbs=sheet.has_herbs),
+        templates=note_templates.groups(reader(), current_staff().department_id),
+        filled=note_templates.get(reader(), request.args.get("filled", "")),
+        left=[name for name in request.args.get("left", "").split(",") if name in PROSE_FIELDS],
         clock_suspect=context().node_status().clock is ClockState.SUSPECT,
         sheet=sheet, sheet_errors=by_field([*sheet.shown.problems, *problems]), overtaken=overtaken,
     )  # fmt: skip

@@ -91,6 +91,11 @@ class SheetPage:
     def total_fen(self) -> int:
         return sum(tab.read.total_fen for tab in self.tabs)
 
+    @property
+    def has_herbs(self) -> bool:
+        """Is one of them, with anything on it, a sheet of herbs?"""
+        return any(tab.form is Form.HERBAL and tab.lines for tab in self.tabs)
+
 
 def earlier(history: Sequence[Visit]) -> Mapping[str, Sequence[Earlier]]:
     """Signed sheets of the visits that the page shows, by encounter."""
@@ -157,16 +162,18 @@ def keeping(
     def work_of_sheet(conn: Connection) -> work.Kept | sheets.Overtaken:
         try:
             kept = work.keep(
-                conn, case.encounter.id, case.patient.id, sheet, asked, token=token, by=staff.id, at=now.at
+                conn, case.encounter.id, case.encounter.patient_id, sheet, asked, token=token, by=staff.id, at=now.at
             )
         except KeyError as error:
             # A drug or sheet that there is not: somebody wrote the form by hand.
             raise BadRequest from error
-        if isinstance(kept, work.Kept) and kept.is_new and kept.sheet_id:
-            audit.record(
-                conn, by, "prescription_saved", f"prescription:{kept.sheet_id}", {}, at=now.at,
-                clock_state=now.clock_state,
-            )  # fmt: skip
+        if isinstance(kept, work.Kept):
+            done = [("prescription_saved", sheet_id) for sheet_id in kept.saved]
+            done += [("prescription_discarded", kept.discarded)] if kept.discarded else []
+            for action, sheet_id in done:
+                audit.record(
+                    conn, by, action, f"prescription:{sheet_id}", {}, at=now.at, clock_state=now.clock_state
+                )  # fmt: skip
         return kept
 
     return work_of_sheet
@@ -238,7 +245,7 @@ def page(case: Case, note: Note, sheet: Posted | None) -> SheetPage:
         for number, one in enumerate(found, start=1)
     ]
     if here is None:
-        empty = desk.unopened(case.encounter.id, case.patient.id)
+        empty = desk.unopened(case.encounter.id, case.encounter.patient_id)
         shown = desk.shown(conn, empty, sheet.body if sheet else Body(), at, number=len(tabs) + 1)
         tabs.append(shown)
     else:

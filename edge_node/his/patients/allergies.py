@@ -170,12 +170,15 @@ def _asked(conn: Connection, patient_id: str, desk: Desk) -> None:
     )
 
 
-# The records that each of the asked people has.
+# The records that each of the asked people has: what stands for them, and what was merged into it.
 _PEOPLE = """
-WITH people (person, record) AS (
-    SELECT value, value FROM json_each(:ids)
-    UNION
-    SELECT wanted.value, patient.id FROM json_each(:ids) AS wanted JOIN patient ON patient.merged_into = wanted.value
+WITH standing (person, record) AS (
+    SELECT wanted.value, coalesce(patient.merged_into, patient.id)
+    FROM json_each(:ids) AS wanted JOIN patient ON patient.id = wanted.value
+), people (person, record) AS (
+    SELECT person, record FROM standing
+    UNION ALL
+    SELECT standing.person, patient.id FROM standing JOIN patient ON patient.merged_into = standing.record
 )
 """
 _ALLERGIES = f"""

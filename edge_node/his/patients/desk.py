@@ -41,9 +41,9 @@ class Desk:
         """One row of the audit log, in this transaction."""
         audit.record(conn, self.who, action, object, detail, at=self.moment.at, clock_state=self.moment.clock_state)
 
-    def tell(self, conn: Connection, patient: Patient) -> None:
-        """Put the message about a record as it is now, in this transaction."""
-        body = message.of_patient(patient, at=utc_text(self.moment.at))
+    def tell(self, conn: Connection, patient: Patient, *, into: Patient | None = None) -> None:
+        """Put the message about a record as it is now, in this transaction; `into` is what it was merged into."""
+        body = message.of_patient(patient, at=utc_text(self.moment.at), into=into)
         outbox.put(
             conn, topic=message.TOPIC, key=patient.id, body=body, upstreams=self.upstreams, at=self.moment.at
         )  # fmt: skip

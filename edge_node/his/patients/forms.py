@@ -47,6 +47,8 @@ NAME_MAX, ADDRESS_MAX, FEW_WORDS_MAX = 60, 200, 40
 # The outpatient log asks for a parent's name of everybody under 14 (传染病信息报告管理规范, 门诊日志).
 GUARDED_BELOW_YEARS = 14
 MOBILE_DIGITS = 11
+# A scanner types a card's number into whatever has the focus: the mother's card, beside the field for her name.
+_A_CARDS_NUMBER = text("This is the number of an ID card; it does not belong in this field")
 _DATE = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?|(\d{4})(\d{2})(\d{2})")
 _LANDLINE = re.compile(r"0\d{9,11}")
 _ABROAD = re.compile(r"\+\d{7,15}")
@@ -135,6 +137,15 @@ def begin(typed: str, *, today: date) -> dict[str, str]:
     return {"name": spaced} if is_name and not any(c.isdigit() for c in spaced) else {}
 
 
+def newborn(mother: Patient, *, today: date) -> dict[str, str]:
+    """The fields of the record of a baby who has no name and no papers yet, from its mother's."""
+    return {
+        "name": f"{mother.name}之婴", "birth_date": today.isoformat(), "id_type": str(IdType.NONE),
+        "address": mother.address, "guardian_name": mother.name, "guardian_relation": "母亲",
+        "guardian_phone": spaced_phone(mother.phone),
+    }  # fmt: skip
+
+
 def read_date(typed: str) -> date | None:
     """A date as people write it: 1980-03-14, 19800314, 1980/3/14, 1980年3月14日. None for anything else."""
     match = _DATE.fullmatch(to_plain(typed).strip())
@@ -171,6 +182,8 @@ def _guardian(form: Mapping[str, str], *, child: bool) -> tuple[str | Text, str 
 
 def _few_words(typed: str) -> str | Text:
     said = " ".join(typed.split())
+    if looks_like_gb_11643(said):
+        return _A_CARDS_NUMBER
     if len(said) > FEW_WORDS_MAX:
         return text("Too long by %(count)s characters", count=len(said) - FEW_WORDS_MAX)
     return said
@@ -180,6 +193,8 @@ def _name(typed: str) -> str | Text:
     name = " ".join(unicodedata.normalize("NFC", to_plain(typed)).split())
     # The dot between the parts of a name comes in many code points; kept as one, equal names are equal.
     name = re.sub(r"\s*[·•・‧∙]\s*", "·", name)
+    if looks_like_gb_11643(name):
+        return _A_CARDS_NUMBER
     if not name:
         return text("A name is needed; for somebody unknown write what they are called meanwhile")
     if not any(character.isalpha() for character in name):
@@ -268,6 +283,8 @@ def _phone(typed: str) -> str | Text:
 
 def _address(typed: str) -> str | Text:
     address = " ".join(typed.split())
+    if looks_like_gb_11643(address):
+        return _A_CARDS_NUMBER
     if len(address) > ADDRESS_MAX:
         return text("Too long by %(count)s characters", count=len(address) - ADDRESS_MAX)
     return address

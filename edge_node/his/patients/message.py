@@ -21,6 +21,10 @@ def identity(patient: Patient) -> dict[str, Any]:
     }
 
 
-def of_patient(patient: Patient, *, at: str) -> dict[str, Any]:
-    """The body of the message about a record as it is now; the highest version is the newest."""
-    return {"schema": SCHEMA, "version": patient.version, "at": at, "patient": identity(patient)}
+def of_patient(patient: Patient, *, at: str, into: Patient | None = None) -> dict[str, Any]:
+    """The body of the message about a record as it is now; the highest version is the newest.
+
+    While it is merged into another, that one is named; a newer message without it says that this was undone.
+    """
+    merged = {"merged_into": {"id": into.id, "mrn": into.mrn}} if into else {}
+    return {"schema": SCHEMA, "version": patient.version, "at": at, "patient": identity(patient), **merged}

@@ -25,12 +25,15 @@ SURNAMES: Mapping[str, tuple[str, ...]] = {
     "卜": ("bu",), "秘": ("bi",), "隗": ("wei", "kui"), "都": ("du",), "费": ("fei", "bi"), "洗": ("xian",),
     "祭": ("zhai",), "黑": ("he", "hei"), "佴": ("nai",), "郇": ("xun", "huan"), "谌": ("chen", "shen"),
     "贠": ("yun",), "长": ("chang", "zhang"), "阚": ("kan",), "牟": ("mu", "mou"), "乜": ("nie",), "句": ("gou",),
-    "薄": ("bo",), "莘": ("shen", "xin"), "吕": ("lv", "lu"),
+    "薄": ("bo",), "莘": ("shen", "xin"), "吕": ("lv", "lu"), "𠮷": ("ji",),
     "万俟": ("mo qi",), "尉迟": ("yu chi",), "长孙": ("zhang sun",), "澹台": ("tan tai",), "宰父": ("zai fu",),
     "皇甫": ("huang fu",), "夏侯": ("xia hou",), "令狐": ("ling hu",), "单于": ("chan yu",), "呼延": ("hu yan",),
     "鲜于": ("xian yu",), "濮阳": ("pu yang",), "淳于": ("chun yu",), "公孙": ("gong sun",), "轩辕": ("xuan yuan",),
     "钟离": ("zhong li",), "宇文": ("yu wen",), "慕容": ("mu rong",), "司徒": ("si tu",), "亓官": ("qi guan",),
     "赫连": ("he lian",), "独孤": ("du gu",), "第五": ("di wu",), "欧阳": ("ou yang",), "申屠": ("shen tu",),
+    "诸葛": ("zhu ge",), "司马": ("si ma",), "上官": ("shang guan",), "东方": ("dong fang",), "端木": ("duan mu",),
+    "南宫": ("nan gong",), "百里": ("bai li",), "东郭": ("dong guo",), "西门": ("xi men",), "拓跋": ("tuo ba",),
+    "闻人": ("wen ren",), "太史": ("tai shi",), "司空": ("si kong",), "公冶": ("gong ye",), "仲孙": ("zhong sun",),
 }  # fmt: skip
 
 _PARTS = re.compile(r"[A-Za-z']+|[^\WA-Za-z\d_']")

@@ -36,6 +36,8 @@ class Patient:
     # With a name what that person is to the patient; without one, why there is no guardian.
     guardian_relation: str = ""
     guardian_phone: str = ""
+    # The record that this one is read with; None for one that stands for its person.
+    merged_into: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class SealedId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One visit as a patient's history and the list of matches show it."""
+    """One visit as a patient's history and the list of matches show it; `mrn` is of the record that it hangs on."""
 
     registration_id: str
     visit_no: str
@@ -63,6 +65,7 @@ class Visit:
     registered_at: int
     encounter_id: str | None = None
     diagnoses: tuple[str, ...] = ()
+    mrn: str = ""
 
 
 class Likeness(StrEnum):
@@ -86,29 +89,57 @@ class Twin:
 COLUMNS = (
     "patient.id, patient.mrn, patient.name, patient.sex, patient.birth_date, patient.phone, patient.id_type, "
     "patient.id_number_masked, patient.address, patient.version, "
-    "patient.occupation, patient.guardian_name, patient.guardian_relation, patient.guardian_phone"
+    "patient.occupation, patient.guardian_name, patient.guardian_relation, patient.guardian_phone, patient.merged_into"
 )
 COLUMN_COUNT = COLUMNS.count(",") + 1
+# The ids of all records of the person whom the record `:id` is about: those that were merged, and what they were merged
+# into. Merges are one step deep (merges.py), so no walk is needed. A query by patient reads `patient_id IN (this)`.
+RECORDS_SQL = """
+    SELECT coalesce(merged_into, id) FROM patient WHERE id = :id
+    UNION ALL SELECT merged.id FROM patient AS asked
+    JOIN patient AS merged ON merged.merged_into = coalesce(asked.merged_into, asked.id) WHERE asked.id = :id
+"""
 
 
 def from_row(row: Row) -> Patient:
     """A Patient of a row that begins with COLUMNS."""
     (
         id_, mrn, name, sex, birth_date, phone, id_type, id_number_masked, address, version, occupation,
-        guardian_name, guardian_relation, guardian_phone,
+        guardian_name, guardian_relation, guardian_phone, merged_into,
     ) = tuple(row)[:COLUMN_COUNT]  # fmt: skip
     return Patient(
         id=id_, mrn=mrn, name=name, sex=Sex(sex), birth_date=date.fromisoformat(birth_date), phone=phone,
         id_type=IdType(id_type), id_number_masked=id_number_masked, address=address, version=version,
         occupation=occupation, guardian_name=guardian_name, guardian_relation=guardian_relation,
-        guardian_phone=guardian_phone,
+        guardian_phone=guardian_phone, merged_into=merged_into,
     )  # fmt: skip
 
 
 def get(conn: Connection, patient_id: str) -> Patient | None:
-    """The patient, or None where there is no such record."""
+    """The record itself, merged or not, or None where there is no such."""
     row = conn.execute(f"SELECT {COLUMNS} FROM patient WHERE id = :id", {"id": patient_id}).fetchone()
     return from_row(row) if row else None
+
+
+def current(conn: Connection, patient_id: str) -> Patient | None:
+    """The record that stands for the person: the one asked for, or the one that it was merged into."""
+    row = conn.execute(
+        f"SELECT {COLUMNS} FROM patient AS asked JOIN patient ON patient.id = coalesce(asked.merged_into, asked.id) "
+        "WHERE asked.id = :id",
+        {"id": patient_id},
+    ).fetchone()
+    return from_row(row) if row else None
+
+
+def by_number(conn: Connection, mrn: str) -> Patient | None:
+    """What stands for the person whose record has this number."""
+    row = conn.execute("SELECT id FROM patient WHERE mrn = :mrn", {"mrn": mrn}).fetchone()
+    return current(conn, row["id"]) if row else None
+
+
+def records_of(conn: Connection, patient_id: str) -> tuple[str, ...]:
+    """The ids of all records of this person, whichever of them is asked for; none for an unknown one."""
+    return tuple(row[0] for row in conn.execute(RECORDS_SQL, {"id": patient_id}))
 
 
 def sealed_id_number(conn: Connection, patient_id: str) -> bytes | None:
@@ -184,8 +215,14 @@ def update(
 ) -> Patient | None:
     """Change a record that is still at `version`; None when someone else has changed it meanwhile.
 
-    `id_number` None keeps what is there, except that IdType.NONE takes it away.
+    `id_number` None keeps what is there, except that IdType.NONE takes it away. A name that is changed is kept as a
+    former one, which still finds the record.
     """
+    conn.execute(
+        "INSERT INTO patient_former_name (patient_id, name, until) SELECT id, name, :at FROM patient "
+        "WHERE id = :id AND version = :version AND name <> :name ON CONFLICT DO UPDATE SET until = excluded.until",
+        {"id": patient_id, "version": version, "name": name, "at": at},
+    )
     changed = conn.execute(
         """
         UPDATE patient
@@ -213,10 +250,21 @@ def update(
     return get(conn, patient_id)
 
 
+def former_names(conn: Connection, patient_id: str) -> list[str]:
+    """What a record was called before, the latest first; not what it is called now."""
+    rows = conn.execute(
+        "SELECT former.name FROM patient_former_name AS former JOIN patient ON patient.id = former.patient_id "
+        "WHERE former.patient_id = :id AND former.name <> patient.name ORDER BY former.until DESC, former.rowid DESC",
+        {"id": patient_id},
+    )
+    return [row["name"] for row in rows]
+
+
 def _index(conn: Connection, patient_id: str, name: str) -> None:
+    names = {name, *former_names(conn, patient_id)}
+    keys = {key for one in names for key in pinyin.keys(one)}
     conn.executemany(
-        "INSERT INTO patient_pinyin (key, patient_id) VALUES (?, ?)",
-        [(key, patient_id) for key in sorted(pinyin.keys(name))],
+        "INSERT INTO patient_pinyin (key, patient_id) VALUES (?, ?)", [(key, patient_id) for key in sorted(keys)]
     )
 
 
@@ -229,7 +277,11 @@ def same_person(
     id_digest: bytes | None = None,
     except_id: str = "",
 ) -> list[Twin]:
-    """Records that may be of this person, the surest first; shown before a second record is made."""
+    """Records that may be of this person, the surest first; shown before a second record is made.
+
+    One that is like a merged record is shown as what that was merged into; `except_id` is no twin, nor what was merged
+    into it.
+    """
     born = birth_date.isoformat()
     keys = sorted(key for key in pinyin.keys(name) if len(key) > 3)
     twins: dict[str, Twin] = {}
@@ -240,10 +292,28 @@ def same_person(
         else:
             values = {"digest": id_digest, "name": name, "born": born, "phone": phone}  # type: ignore[assignment]
         for row in conn.execute(f"SELECT {COLUMNS} FROM patient WHERE {condition} LIMIT 9", values):
-            patient = from_row(row)
+            patient = standing(conn, from_row(row))
             if patient.id != except_id:
                 twins.setdefault(patient.id, Twin(patient=patient, why=why))
     return list(twins.values())
+
+
+def holders(conn: Connection, id_digest: bytes, *, except_id: str) -> list[Twin]:
+    """Another record itself, merged or not, that has this ID number."""
+    rows = conn.execute(
+        f"SELECT {COLUMNS} FROM patient WHERE {_LIKENESSES[Likeness.SAME_ID_NUMBER]} AND id <> :id",
+        {"digest": id_digest, "id": except_id},
+    )
+    return [Twin(patient=from_row(row), why=Likeness.SAME_ID_NUMBER) for row in rows]
+
+
+def standing(conn: Connection, patient: Patient) -> Patient:
+    """The record that stands for this one's person."""
+    if patient.merged_into is None:
+        return patient
+    kept = get(conn, patient.merged_into)
+    assert kept is not None, "a merged record refers to the kept one"
+    return kept
 
 
 # The index of ID numbers begins with the kind: naming all kinds lets a search without a kind use it.
@@ -260,19 +330,21 @@ _LIKENESSES = {
 
 
 def visits(conn: Connection, patient_id: str) -> list[Visit]:
-    """A patient's visits, the newest first, with what was diagnosed in the newest signed version of each."""
+    """A person's visits, of all their records, the newest first, with what was diagnosed in the newest signed version
+    of each."""
     rows = conn.execute(
-        """
+        f"""
         SELECT registration.id, registration.visit_no, department.id, department.name, department.name_en,
                staff.id, staff.name, registration.kind, registration.status, registration.registered_at, encounter.id,
                (SELECT group_concat(diagnosis.name, char(10) ORDER BY diagnosis.rank) FROM diagnosis
                 WHERE diagnosis.encounter_id = encounter.id
-                  AND diagnosis.n = (SELECT max(n) FROM note_version WHERE encounter_id = encounter.id))
+                  AND diagnosis.n = (SELECT max(n) FROM note_version WHERE encounter_id = encounter.id)),
+               (SELECT mrn FROM patient WHERE patient.id = registration.patient_id)
         FROM registration
         JOIN department ON department.id = registration.department_id
         LEFT JOIN encounter ON encounter.registration_id = registration.id
         LEFT JOIN staff ON staff.id = coalesce(encounter.doctor_id, registration.doctor_id)
-        WHERE registration.patient_id = :id
+        WHERE registration.patient_id IN ({RECORDS_SQL})
         ORDER BY registration.rowid DESC
         """,
         {"id": patient_id},
@@ -281,11 +353,12 @@ def visits(conn: Connection, patient_id: str) -> list[Visit]:
 
 
 def _visit(row: Row) -> Visit:
-    id_, visit_no, d_id, d_name, d_name_en, s_id, s_name, kind, status, at, encounter_id, diagnoses = tuple(row)
+    id_, visit_no, d_id, d_name, d_name_en, s_id, s_name, kind, status, at, encounter_id, diagnoses, mrn = tuple(row)
     return Visit(
         registration_id=id_, visit_no=visit_no, department_id=d_id, department_name=d_name,
         department_name_en=d_name_en, doctor_id=s_id, doctor_name=s_name, kind=kind, status=status, registered_at=at,
         encounter_id=encounter_id, diagnoses=tuple(diagnoses.split("\n")) if diagnoses else (),
+        mrn=mrn,
     )  # fmt: skip
 
 
@@ -294,13 +367,14 @@ def last_visits(conn: Connection, patient_ids: Iterable[str]) -> dict[str, Visit
     found = {}
     for patient_id in patient_ids:
         row = conn.execute(
-            """
+            f"""
             SELECT registration.id, registration.visit_no, department.id, department.name, department.name_en,
-                   staff.id, staff.name, registration.kind, registration.status, registration.registered_at, NULL, NULL
+                   staff.id, staff.name, registration.kind, registration.status, registration.registered_at, NULL, NULL,
+                   ''
             FROM registration
             JOIN department ON department.id = registration.department_id
             LEFT JOIN staff ON staff.id = registration.doctor_id
-            WHERE registration.patient_id = :id AND registration.status <> 'cancelled'
+            WHERE registration.patient_id IN ({RECORDS_SQL}) AND registration.status <> 'cancelled'
             ORDER BY registration.registered_at DESC LIMIT 1
             """,
             {"id": patient_id},

@@ -30,7 +30,8 @@ class LooksLikeAnother(Exception):
 
 
 class ChangedMeanwhile(Exception):
-    """Nothing was written: somebody changed the record after it was shown; this is what it says now."""
+    """Nothing was written: somebody changed the record after it was shown, or merged it into another; this is what
+    stands for the person now."""
 
     def __init__(self, now: Patient) -> None:
         super().__init__("changed meanwhile")
@@ -92,20 +93,24 @@ def change(
 ) -> Patient:
     """Bring a record to what the form says; writes nothing when it says that already.
 
-    Raises ChangedMeanwhile when the record is not at `version` any more and the form would change it,
-    LooksLikeAnother when another record has the new ID number, KeyError for an unknown record.
+    Raises ChangedMeanwhile when the record is not at `version` any more, or was merged into another, and the form would
+    change it, LooksLikeAnother when another record has the new ID number, also one that was merged into this one,
+    KeyError for an unknown record.
     """
-    now = queries.get(conn, patient_id)
+    now = queries.current(conn, patient_id)
     if now is None:
         raise KeyError(patient_id)
     changes = differences(now, person, new_number=id_number is not None)
     if not changes:
         return now
+    if now.id != patient_id:
+        raise ChangedMeanwhile(now)
     if id_number is not None:
         twins = queries.same_person(
             conn, name="", birth_date=person.birth_date, id_digest=id_number.digest, except_id=patient_id
         )
-        if twins:
+        # A number stands in one record; the twin may be one that was merged into this.
+        if twins or (twins := queries.holders(conn, id_number.digest, except_id=patient_id)):
             raise LooksLikeAnother(twins)
     changed = queries.update(
         conn, patient_id, version=version, name=person.name, sex=person.sex, birth_date=person.birth_date,

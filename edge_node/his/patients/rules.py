@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
+from enum import StrEnum
 
 from edge_node.his.patients.identity import IdType, Sex
 from edge_node.his.patients.queries import Likeness
@@ -53,11 +55,53 @@ def age(birth_date: date, on: date) -> Text:
     return text("%(n)s y", n=months // 12)
 
 
+# Who is asked whether she brings a newborn: a rough bound, for a button and no more.
+_MOTHER_YEARS = range(12, 60)
+
+
+def may_be_a_mother(sex: Sex, birth_date: date, on: date) -> bool:
+    """Is the way to a newborn's record offered on this one's?"""
+    years = on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))
+    return sex is Sex.FEMALE and years in _MOTHER_YEARS
+
+
+class Masked(StrEnum):
+    """What is masked on every page but the forms that change it; shown whole when asked for, which is logged."""
+
+    ID_NUMBER = "id_number"
+    PHONE = "phone"
+    ADDRESS = "address"
+    GUARDIAN_PHONE = "guardian_phone"
+
+
+# Four characters at least are hidden, and the last four are left to recognise a number by.
+_SEEN_AT_THE_END, _HIDDEN, _SEEN_AT_THE_BEGINNING = 4, 4, 3
+# An address is left down to its street, estate or village; the longer word first.
+_STREET = re.compile(r"(街道|大道|大街|胡同|小区|[路街巷弄镇乡村])(?=.)")
+_HOUSE = re.compile(r"[0-9０-９]")
+_TAIL = "***"
+
+
 def mask_phone(phone: str) -> str:
-    """A phone number for a list that others at the desk can see: 138****2207."""
-    if len(phone) < 7:
-        return phone
-    return f"{phone[:3]}{'*' * (len(phone) - 7)}{phone[-4:]}"
+    """A phone number for those who need not call it: 138****2207."""
+    if len(phone) <= _SEEN_AT_THE_END:
+        return "*" * len(phone)
+    begins = min(_SEEN_AT_THE_BEGINNING, max(0, len(phone) - _SEEN_AT_THE_END - _HIDDEN))
+    return f"{phone[:begins]}{'*' * (len(phone) - begins - _SEEN_AT_THE_END)}{phone[-_SEEN_AT_THE_END:]}"
+
+
+def mask_address(address: str) -> str:
+    """An address without house and door: down to the street where one is named, else to the first number.
+
+    One that begins with its number, as foreign ones do, keeps its words; one that has neither keeps its first half.
+    """
+    if street := _STREET.search(address):
+        return address[: street.end()] + _TAIL
+    if house := _HOUSE.search(address):
+        return address[: house.start()].rstrip() + _TAIL if house.start() else _HOUSE.sub("*", address)
+    if _STREET.search(address + "|"):
+        return address
+    return address[: len(address) // 2] + _TAIL if address else ""
 
 
 def spaced_phone(phone: str) -> str:

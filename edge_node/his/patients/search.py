@@ -12,13 +12,24 @@ same initials belong to hundreds of people in a large clinic; without it the rig
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edge_node.his.patients import identity, pinyin
-from edge_node.his.patients.queries import COLUMNS, ID_TYPES_SQL, Digest, Patient, Visit, from_row, last_visits
+from edge_node.his.patients.queries import (
+    COLUMNS,
+    ID_TYPES_SQL,
+    Digest,
+    Patient,
+    Visit,
+    former_names,
+    from_row,
+    last_visits,
+    standing,
+)
 from edge_node.store.connection import Connection, Row
 
 
@@ -44,6 +55,8 @@ class Match:
     patient: Patient
     last_visit: Visit | None
     why: Found
+    # The number or name by which it was found, where the record shows another: that of a merged record, a former name.
+    by: str = ""
 
 
 # A name, a space and a phone number are shorter. The patterns below compare every place with every other.
@@ -71,6 +84,7 @@ class _Step:
 def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Match]:
     """Patients whom the text may mean: the surest kind of match first, then who was here last.
 
+    A record that was merged into another, and a name that was changed, find what stands for the person now.
     Asks for one more than is shown to learn whether there are more. An empty text finds nobody.
     """
     text = " ".join(identity.to_plain(typed[:TEXT_MAX]).split())
@@ -78,15 +92,28 @@ def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Ma
     narrow = narrowed["narrow"] if narrowed else ""
     if narrowed:
         text = narrowed["name"].strip()
-    found: dict[str, tuple[Patient, Found]] = {}
+    found: dict[str, tuple[Patient, Found, str]] = {}
     for step in _steps(text, digest):
-        for patient in _run(conn, step, narrow, limit + len(found)):
-            found.setdefault(patient.id, (patient, step.why))
+        for hit in _run(conn, step, narrow, limit + len(found)):
+            patient = standing(conn, hit)
+            if patient.id not in found:
+                found[patient.id] = (patient, step.why, _by(conn, hit, patient, step.why, text))
         if len(found) >= limit:
             break
     chosen = list(found.values())[:limit]
-    visits = last_visits(conn, [patient.id for patient, _ in chosen])
-    return [Match(patient=patient, why=why, last_visit=visits.get(patient.id)) for patient, why in chosen]
+    visits = last_visits(conn, [patient.id for patient, *_ in chosen])
+    return [
+        Match(patient=patient, why=why, last_visit=visits.get(patient.id), by=by) for patient, why, by in chosen
+    ]  # fmt: skip
+
+
+def _by(conn: Connection, hit: Patient, shown: Patient, why: Found, text: str) -> str:
+    """What the list says of a match whose record does not show what was asked for."""
+    if hit.id != shown.id:
+        return f"{hit.mrn} {hit.name}" if hit.name != shown.name else hit.mrn
+    if why is Found.NAME and text not in shown.name:
+        return next((name for name in former_names(conn, shown.id) if text in name), "")
+    return ""
 
 
 def asked(form: Mapping[str, str]) -> str:
@@ -146,12 +173,17 @@ def _letters(key: str) -> Iterator[_Step]:
 def _characters(name: str) -> Iterator[_Step]:
     yield _Step(why=Found.NAME, condition="name = :value", value=name)
     yield _Step(why=Found.NAME, condition=f"name > :value AND name < :value || '{_LAST}'", value=name)
+    former = f"SELECT DISTINCT patient_id FROM patient_former_name WHERE name >= :value AND name < :value || '{_LAST}'"
+    yield _Step(why=Found.NAME, source=_among(former), condition="TRUE", value=name)
     yield _Step(why=Found.NAME, condition="instr(name, :value) > 1", value=name)
 
 
 def _by_key(condition: str) -> str:
-    keyed = f"SELECT DISTINCT patient_id FROM patient_pinyin WHERE {condition} LIMIT :keyed_cap"
-    return f"({keyed}) AS keyed JOIN patient ON patient.id = keyed.patient_id"
+    return _among(f"SELECT DISTINCT patient_id FROM patient_pinyin WHERE {condition}")
+
+
+def _among(patient_ids: str) -> str:
+    return f"({patient_ids} LIMIT :keyed_cap) AS keyed JOIN patient ON patient.id = keyed.patient_id"
 
 
 _HAS_NUMBER = f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :value"
@@ -159,9 +191,10 @@ _HAS_NUMBER = f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :value"
 
 def _run(conn: Connection, step: _Step, narrow: str, wanted: int) -> list[Patient]:
     """The first `wanted` patients of one step: likely readings first, then who was here last."""
+    # What is compared, of up to a thousand; the rest of a record only of those that are shown.
     rows = conn.execute(
         f"""
-        SELECT {COLUMNS},
+        SELECT patient.id, patient.name, patient.merged_into,
                (SELECT max(registered_at) FROM registration WHERE registration.patient_id = patient.id) AS last
         FROM {step.source}
         WHERE {step.condition}
@@ -174,9 +207,23 @@ def _run(conn: Connection, step: _Step, narrow: str, wanted: int) -> list[Patien
         },
     ).fetchall()  # fmt: skip
     rows.sort(key=lambda row: -(row["last"] or 0))
+    # Of records that were merged, the one that was used last stands for all.
+    people: dict[str, Row] = {}
+    for row in rows:
+        people.setdefault(row["merged_into"] or row["id"], row)
+    rows = list(people.values())
     if step.why is Found.PINYIN:
         rows = _likely_first(rows, str(step.value), wanted)
-    return [from_row(row) for row in rows[:wanted]]
+    return _whole(conn, [row["id"] for row in rows[:wanted]])
+
+
+def _whole(conn: Connection, patient_ids: Sequence[str]) -> list[Patient]:
+    """The records of these ids, in their order."""
+    rows = conn.execute(
+        f"SELECT {COLUMNS} FROM json_each(:ids) JOIN patient ON patient.id = value ORDER BY json_each.key",
+        {"ids": json.dumps(patient_ids)},
+    )
+    return [from_row(row) for row in rows]
 
 
 def _likely_first(rows: Sequence[Row], key: str, wanted: int) -> list[Row]:

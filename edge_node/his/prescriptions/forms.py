@@ -11,6 +11,8 @@ from edge_node.his.forms import whole_number
 from edge_node.his.prescriptions.body import LINE_FIELDS, SHEET_FIELDS, Body, BodyLine
 
 _REASON = "reason-"
+# Words for people, which are printed: they keep their own signs.
+_PROSE = frozenset({"decoction", "until_reason", "hint"})
 
 
 class Fields(Protocol):
@@ -36,7 +38,7 @@ class Posted:
 def parse(form: Fields) -> Posted:
     """Raises ValueError when the form is not one of ours."""
     lines = tuple(
-        BodyLine(drug_id=drug_id, **{name: _typed(form, f"rx-{name}-{number}") for name in LINE_FIELDS})
+        BodyLine(drug_id=drug_id, **{name: _typed(form, name, f"rx-{name}-{number}") for name in LINE_FIELDS})
         for number, drug_id in enumerate(form.getlist("rx-drug"), start=1)
     )
     reasons = {
@@ -46,12 +48,13 @@ def parse(form: Fields) -> Posted:
     }
     return Posted(
         sheet_id=form.get("rx-id", ""),
-        body=Body(lines=lines, reasons=reasons, **{name: _typed(form, f"rx-{name}") for name in SHEET_FIELDS}),
+        body=Body(lines=lines, reasons=reasons, **{name: _typed(form, name, f"rx-{name}") for name in SHEET_FIELDS}),
         based_on=whole_number(form.get("rx-revision", "0")),
         wanted=form.get("rx-q", "").strip(),
     )
 
 
-def _typed(form: Fields, name: str) -> str:
+def _typed(form: Fields, name: str, control: str) -> str:
     """One value; full-width digits and signs of a Chinese keyboard mean the same as the plain ones."""
-    return unicodedata.normalize("NFKC", form.get(name, "")).strip()
+    typed = form.get(control, "").strip()
+    return typed if name in _PROSE else unicodedata.normalize("NFKC", typed).strip()

@@ -90,11 +90,17 @@ def patient_findings(situation: Situation) -> Iterator[Finding]:
             yield of_line(Level.ASK, "route-unusual", number, line)
 
 
+def tested_by(drug: Drug, substance: str) -> bool:
+    """Does a skin test of this substance speak for the drug? One of an ingredient does, and one of its whole group
+    (青霉素 for every penicillin: β内酰胺类抗菌药物皮肤试验指导原则, 2021)."""
+    return plain(substance) in {plain(name) for name in (*drug.ingredients, *drug.groups)}
+
+
 def _skin_test(situation: Situation, number: int, line: Line) -> Iterator[Finding]:
     if not line.drug.skin_test:
         return
     newest: SkinTest | None = min(
-        (test for test in situation.patient.skin_tests if test.substance in line.drug.ingredients),
+        (test for test in situation.patient.skin_tests if tested_by(line.drug, test.substance)),
         key=lambda test: test.hours_ago,
         default=None,
     )

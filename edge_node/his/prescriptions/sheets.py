@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ulid import ULID
 
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.drugs import CatalogueDrug
-from edge_node.his.encounters.note import NO_HASH, Signature, first_broken, version_hash
+from edge_node.his.encounters.note import NO_HASH, Signature, canonical_json, first_broken, version_hash
 from edge_node.his.encounters.versions import links
 from edge_node.his.prescriptions.body import Body, Read, from_json, to_json
 from edge_node.his.prescriptions.model import Form, Kind
@@ -175,7 +175,7 @@ def sign(
     """Sign what was saved last as the next version, and return its number.
 
     `sheet` and `read` are of this transaction, and the rules have found nothing that stops. The signature covers the
-    body, and with it every reason that was given.
+    body, and with it every reason that was given, and all that is printed: number, kind, validity, sum and lines.
     """
     draft = sheet.draft
     assert draft is not None, "an empty sheet is never signed"
@@ -184,6 +184,15 @@ def sign(
     ).fetchone()
     n, previous = (last["n"] + 1, bytes(last["hash"])) if last else (1, NO_HASH)
     body = to_json(draft.body)
+    lines = [
+        (
+            priced.entry.id, priced.line.drug.name, str(priced.line.dose), priced.line.drug.unit, priced.line.route,
+            priced.line.frequency, priced.line.days or read.sheet.days or 0, priced.packs, priced.price_fen,
+            priced.entry.spec, priced.entry.pack_unit,
+        )
+        for priced in read.priced
+    ]  # fmt: skip
+    stated = _stated(body, (rx_no, str(kind), valid_until, read.total_fen), lines)
     signature = Signature(
         encounter_id=sheet.id, n=n, revision=draft.revision, author_id=by, signed_at=at, clock_state=clock_state,
         reason=reason, mode=mode,
@@ -198,21 +207,14 @@ def sign(
         {
             "id": sheet.id, "n": n, "revision": draft.revision, "rx_no": rx_no, "kind": kind, "until": valid_until,
             "total": read.total_fen, "body": body, "by": by, "at": at, "clock_state": clock_state, "reason": reason,
-            "mode": mode, "previous": previous, "hash": version_hash(previous, body, signature),
+            "mode": mode, "previous": previous, "hash": version_hash(previous, stated, signature),
         },
     )  # fmt: skip
     conn.executemany(
-        "INSERT INTO prescription_line (prescription_id, n, line, drug_id, name, dose, unit, route, frequency, days, "
-        "packs, price_fen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                sheet.id, n, number, priced.entry.id, priced.line.drug.name, str(priced.line.dose),
-                priced.line.drug.unit, priced.line.route, priced.line.frequency,
-                priced.line.days or read.sheet.days or 0, priced.packs, priced.price_fen,
-            )
-            for number, priced in enumerate(read.priced, start=1)
-        ],
-    )  # fmt: skip
+        f"INSERT INTO prescription_line (prescription_id, n, line, {_LINE}) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(sheet.id, n, number, *line) for number, line in enumerate(lines, start=1)],
+    )
     conn.execute("UPDATE prescription SET status = 'signed' WHERE id = :id", {"id": sheet.id})
     return int(n)
 
@@ -248,8 +250,35 @@ def versions(conn: Connection, sheet_id: str) -> list[Version]:
 
 def broken_version(conn: Connection, sheet_id: str) -> int | None:
     """The first version that is not what was signed, by the chain of hashes; None when all are."""
-    rows = conn.execute("SELECT * FROM prescription_version WHERE prescription_id = :id ORDER BY n", {"id": sheet_id})
-    return first_broken(links(rows, sheet_id))
+    rows = conn.execute(
+        "SELECT * FROM prescription_version WHERE prescription_id = :id ORDER BY n", {"id": sheet_id}
+    ).fetchall()
+    return first_broken(
+        [
+            replace(link, body=_stated(link.body, _printed(row), _lines(conn, sheet_id, row["n"])))
+            for row, link in zip(rows, links(rows, sheet_id), strict=True)
+        ]
+    )
+
+
+_LINE = "drug_id, name, dose, unit, route, frequency, days, packs, price_fen, spec, pack_unit"
+
+
+def _lines(conn: Connection, sheet_id: str, n: int) -> list[Sequence[object]]:
+    rows = conn.execute(
+        f"SELECT {_LINE} FROM prescription_line WHERE prescription_id = :id AND n = :n ORDER BY line",
+        {"id": sheet_id, "n": n},
+    )
+    return [tuple(row) for row in rows]
+
+
+def _printed(row: Row) -> Sequence[object]:
+    return row["rx_no"], row["kind"], row["valid_until"], row["total_fen"]
+
+
+def _stated(body: str, printed: Sequence[object], lines: Sequence[Sequence[object]]) -> str:
+    """What the signature of a sheet covers: the stored body, and what its paper shows beside it."""
+    return canonical_json({"body": body, "printed": list(printed), "lines": [list(line) for line in lines]})
 
 
 def drugs_of(conn: Connection, body: Body) -> dict[str, CatalogueDrug]:

@@ -8,7 +8,10 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from edge_node.his.catalogues import queries as catalogues
+from edge_node.his.orders.queries import skin_tests
 from edge_node.his.patients.allergies import of_patient
+from edge_node.his.patients.identity import IdType
+from edge_node.his.patients.queries import current, records_of
 from edge_node.his.prescriptions import sheets
 from edge_node.his.prescriptions.body import Body, Read, read
 from edge_node.his.prescriptions.incompatible import INTERACTIONS
@@ -19,16 +22,13 @@ from edge_node.his.prescriptions.model import (
     Line,
     Patient,
     Situation,
-    SkinTest,
-    SkinTestState,
 )
 from edge_node.his.prescriptions.patient_rules import allergy_to, plain
 from edge_node.his.staff import queries as staff
-from edge_node.his.triage.queries import newest
+from edge_node.his.triage.queries import said_today
 from edge_node.store.connection import Connection
 
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
+_DAY_MS = 24 * 3_600_000
 # A running prescription of longer than this would have been renewed.
 _LOOK_BACK_DAYS = 100
 
@@ -68,27 +68,21 @@ def of_sheet(
     )
 
 
-def same_person(conn: Connection, patient_id: str) -> tuple[str, ...]:
-    """The ids of a patient's record and of those merged into it."""
-    rows = conn.execute(
-        "SELECT id FROM patient WHERE id = :id OR merged_into = :id ORDER BY id", {"id": patient_id}
-    ).fetchall()
-    return tuple(row["id"] for row in rows)
-
-
 def patient(conn: Connection, patient_id: str, *, registration_id: str, now: int) -> Patient:
-    """Of the patient, what the rules ask for; measures are the newest of this visit."""
-    row = conn.execute("SELECT birth_date, id_number_digest FROM patient WHERE id = :id", {"id": patient_id}).fetchone()
-    triage = newest(conn, registration_id)
+    """Of the patient, what the rules ask for; measures are the newest of this visit, with its returns of the day."""
+    records = records_of(conn, patient_id)
+    person = current(conn, patient_id)
+    assert person is not None, "a sheet refers to its patient"
+    measured = said_today(conn, registration_id)
     faces = of_patient(conn, patient_id)
     return Patient(
-        birth_date=date.fromisoformat(row["birth_date"]),
-        weight_kg=_weight(triage.measured.weight_kg) if triage else None,
-        pregnant=bool(triage.measured.pregnant) if triage else False,
+        birth_date=person.birth_date,
+        weight_kg=_weight(measured.weight_kg),
+        pregnant=bool(measured.pregnant),
         allergies=tuple(_grouped(conn, allergy.substance) for allergy in faces.known),
         allergies_asked=faces.asked_at is not None,
-        skin_tests=tuple(skin_tests(conn, same_person(conn, patient_id), now=now)),
-        identity=row["id_number_digest"] is not None,
+        skin_tests=tuple(skin_tests(conn, records, now=now)),
+        identity=person.id_type is not IdType.NONE,
     )
 
 
@@ -108,32 +102,6 @@ def _grouped(conn: Connection, substance: str) -> Allergy:
     return allergy_to(substance, [entry.drug for entry in known if entry])
 
 
-def skin_tests(conn: Connection, people: Iterable[str], *, now: int) -> Iterable[SkinTest]:
-    """Skin tests that were ordered or read in the last month, whichever way they went."""
-    for person in people:
-        rows = conn.execute(
-            """
-            SELECT substance, ordered_at,
-                   (SELECT result FROM order_result WHERE order_id = order_item.id ORDER BY at DESC, rowid DESC LIMIT 1)
-                       AS result,
-                   (SELECT at FROM order_result WHERE order_id = order_item.id ORDER BY at DESC, rowid DESC LIMIT 1)
-                       AS read_at
-            FROM order_item WHERE patient_id = :id AND kind = 'skin_test' AND cancelled_at IS NULL
-              AND ordered_at > :since
-            """,
-            {"id": person, "since": now - 30 * _DAY_MS},
-        ).fetchall()
-        for row in rows:
-            if row["result"] in ("negative", "positive"):
-                state, at = SkinTestState(row["result"]), row["read_at"]
-            elif row["result"] is None:
-                state, at = SkinTestState.ORDERED, row["ordered_at"]
-            else:
-                continue
-            hours = Decimal(max(0, now - at)) / _HOUR_MS
-            yield SkinTest(substance=row["substance"], state=state, hours_ago=hours)
-
-
 def clinic(conn: Connection) -> Clinic:
     """What this clinic has decided, by the settings."""
     rows = dict(conn.execute("SELECT key, value FROM setting WHERE key IN ('narcotics', 'skin_test_hours')").fetchall())
@@ -150,7 +118,7 @@ def other_lines(conn: Connection, sheet: sheets.Prescription, *, now: int) -> It
             yield from read(
                 body, sheets.drugs_of(conn, body), form=other.form, diagnoses=(), emergency=False
             ).sheet.lines
-    for person in same_person(conn, sheet.patient_id):
+    for record in records_of(conn, sheet.patient_id):
         rows = conn.execute(
             """
             SELECT line.drug_id, line.dose, line.route, line.frequency, line.days, prescription.form
@@ -162,7 +130,7 @@ def other_lines(conn: Connection, sheet: sheets.Prescription, *, now: int) -> It
               AND version.signed_at > :since AND version.signed_at + line.days * :day > :now
             """,
             {
-                "patient": person, "this": sheet.id, "day": _DAY_MS, "now": now,
+                "patient": record, "this": sheet.id, "day": _DAY_MS, "now": now,
                 "since": now - _LOOK_BACK_DAYS * _DAY_MS,
             },
         ).fetchall()  # fmt: skip

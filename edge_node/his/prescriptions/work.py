@@ -8,6 +8,7 @@ from datetime import datetime
 
 from edge_node.his import request_key
 from edge_node.his.catalogues import queries as catalogues
+from edge_node.his.patients.queries import records_of
 from edge_node.his.prescriptions import desk, sheets
 from edge_node.his.prescriptions.body import Body, with_drug, without_line
 from edge_node.his.prescriptions.desk import At, ShownSheet
@@ -31,10 +32,11 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """Where the page goes on: the sheet to show, and whether anything new was written."""
+    """Where the page goes on: the sheet to show; of which sheets something new was kept, and which was discarded."""
 
     sheet_id: str
-    is_new: bool
+    saved: Sequence[str] = ()
+    discarded: str = ""
 
 
 def keep(
@@ -47,42 +49,45 @@ def keep(
     """
     body = _changed(conn, posted.body, wish)
     sheets.drugs_of(conn, body)
+    saved: list[str] = []
 
     def opened(form: Form) -> str:
-        return request_key.once(
-            conn,
-            f"{token}.{form}",
-            lambda conn: sheets.open_sheet(
-                conn, encounter_id=encounter_id, patient_id=patient_id, form=form, by=by, at=at
-            ),
-            at=at,
-        )
+        def fresh(conn: Connection) -> str:
+            saved.append(
+                sheets.open_sheet(conn, encounter_id=encounter_id, patient_id=patient_id, form=form, by=by, at=at)
+            )
+            return saved[-1]
 
+        return request_key.once(conn, f"{token}.{form}", fresh, at=at)
+
+    if wish.show and wish.show not in {sheet.id for sheet in sheets.of_encounter(conn, encounter_id)}:
+        raise KeyError(wish.show)
     sheet_id = posted.sheet_id or (opened(Form.MEDICINES) if body.lines else "")
-    is_new = False
     if sheet_id:
         sheet = sheets.get(conn, sheet_id)
         if sheet is None or sheet.encounter_id != encounter_id:
             raise KeyError(sheet_id)
         if wish.drop and not sheet.versions:
-            sheets.void(conn, sheet_id, by=by, at=at, reason="not signed")
-            return Kept(sheet_id="", is_new=True)
+            if sheet.status != "void" and sheet.draft and sheet.revision != posted.based_on:
+                return Overtaken(draft=sheet.draft)
+            is_first = sheets.void(conn, sheet_id, by=by, at=at, reason="not signed")
+            return Kept(sheet_id="", discarded=sheet_id if is_first else "")
         if sheet.status != "void" and (body.lines or sheet.draft):
             kept = sheets.save(conn, sheet_id, body, based_on=posted.based_on, by=by, at=at)
             if isinstance(kept, Overtaken):
                 return kept
-            is_new = kept != sheet.revision
+            if kept != sheet.revision and sheet_id not in saved:
+                saved.append(sheet_id)
     if wish.open is not None:
-        return Kept(sheet_id=opened(wish.open), is_new=True)
+        return Kept(sheet_id=opened(wish.open), saved=saved)
     if wish.repeat:
-        repeated = request_key.once(
-            conn,
-            f"{token}.repeat",
-            lambda conn: _repeated(conn, encounter_id, patient_id, wish.repeat, by=by, at=at),
-            at=at,
-        )
-        return Kept(sheet_id=repeated, is_new=True)
-    return Kept(sheet_id=wish.show or sheet_id, is_new=is_new)
+
+        def again(conn: Connection) -> str:
+            saved.append(_repeated(conn, encounter_id, patient_id, wish.repeat, by=by, at=at))
+            return saved[-1]
+
+        return Kept(sheet_id=request_key.once(conn, f"{token}.repeat", again, at=at), saved=saved)
+    return Kept(sheet_id=wish.show or sheet_id, saved=saved)
 
 
 def _changed(conn: Connection, body: Body, wish: Wish) -> Body:
@@ -97,7 +102,7 @@ def _changed(conn: Connection, body: Body, wish: Wish) -> Body:
 def _repeated(conn: Connection, encounter_id: str, patient_id: str, from_id: str, *, by: str, at: int) -> str:
     """An earlier sheet once more, as a draft of its own; its reasons are not, since they were about that day."""
     source = sheets.get(conn, from_id)
-    if source is None or not source.versions or source.patient_id != patient_id:
+    if source is None or not source.versions or source.patient_id not in records_of(conn, patient_id):
         raise KeyError(from_id)
     sheet_id = sheets.open_sheet(conn, encounter_id=encounter_id, patient_id=patient_id, form=source.form, by=by, at=at)
     body = replace(source.versions[0].body, reasons={}, until="", until_reason="", kind="")

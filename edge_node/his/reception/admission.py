@@ -13,7 +13,7 @@ from edge_node.his.patients.queries import SealedId
 from edge_node.his.reception import queries
 from edge_node.his.reception.forms import ThisVisit
 from edge_node.his.reception.queries import QueueEntry
-from edge_node.his.reception.rules import STATUS_NAMES, queue_label
+from edge_node.his.reception.rules import STATUS_NAMES, Status, queue_label
 from edge_node.i18n import text
 from edge_node.store.connection import Connection
 
@@ -68,6 +68,45 @@ def admit(
         by=desk.staff_id,
     )
     desk.trace(conn, "registered", f"registration:{made.registration_id}", patient=patient.id, queue_no=made.queue_no)
+    return made
+
+
+class NotSeenToday(Exception):
+    """Nothing was written: the visit is not one of today that is done, so there is none to come back to."""
+
+
+def come_back(conn: Connection, registration_id: str, desk: Desk, *, mode: str) -> QueueEntry:
+    """Put a patient who was seen today into the queue again, to the same doctor, as a part of the same visit: no fee,
+    a number of its own, a turn before those who were not seen yet (rules.urgency).
+
+    Raises KeyError for an unknown registration, NotSeenToday, and AlreadyWaiting.
+    """
+    before = queries.entry(conn, registration_id)
+    if before is None:
+        raise KeyError(registration_id)
+    for entry in queries.open_today(conn, before.patient.id, desk.today):
+        if entry.department.id == before.department.id:
+            raise AlreadyWaiting(entry)
+    if before.status is not Status.DONE or before.queue_date != desk.today:
+        raise NotSeenToday
+    doctor = queries.seen_by(conn, registration_id)
+    made = queries.register(
+        conn,
+        patient_id=queries.record_of(conn, registration_id),
+        department_id=before.department.id,
+        doctor_id=doctor.id if doctor else None,
+        queue_date=desk.today,
+        visit_no=desk.number(conn, "visit"),
+        mode=mode,
+        at=desk.moment.at,
+        by=desk.staff_id,
+        # Whoever returns twice returns to the first visit: that one was paid.
+        follows=before.follows or registration_id,
+    )
+    desk.trace(
+        conn, "registered_return", f"registration:{made.registration_id}", patient=before.patient.id,
+        follows=made.follows, queue_no=made.queue_no,
+    )  # fmt: skip
     return made
 
 

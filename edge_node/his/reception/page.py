@@ -32,6 +32,11 @@ class Row:
         """Is this one before others who came earlier?"""
         return self.entry.status is Status.WAITING and goes_ahead(self.entry.level)
 
+    @property
+    def comes_back(self) -> bool:
+        """Was this one seen today already, and waits for the same doctor again?"""
+        return self.entry.status is Status.WAITING and self.entry.follows is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:

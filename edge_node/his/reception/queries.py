@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date
 
@@ -37,7 +38,8 @@ class Doctor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
-    """One registration as the queue shows it. `doctor_name` is None while any doctor of the department will do."""
+    """One registration as the queue shows it. `patient` is the record that stands for the person, whichever of theirs
+    the visit hangs on. `doctor_name` is None while any doctor of the department will do."""
 
     registration_id: str
     visit_no: str
@@ -53,6 +55,10 @@ class QueueEntry:
     kind: Kind
     # Of the newest triage, 1 is the most urgent; None before the first.
     level: int | None = None
+    # The visit of the same day that this one returns to; when the patient was called last, and to which room.
+    follows: str | None = None
+    called_at: int | None = None
+    room: str = ""
 
 
 def departments(conn: Connection) -> list[Department]:
@@ -85,9 +91,11 @@ _ENTRY = f"""
            registration.doctor_id, staff.name, registration.status, registration.registered_at, registration.kind,
            (SELECT level FROM triage WHERE triage.registration_id = registration.id
             ORDER BY at DESC, rowid DESC LIMIT 1),
+           registration.follows, registration.called_at, registration.room,
            department.id, department.code, department.mark, department.name, department.name_en
     FROM registration
-    JOIN patient ON patient.id = registration.patient_id
+    JOIN patient AS asked ON asked.id = registration.patient_id
+    JOIN patient ON patient.id = coalesce(asked.merged_into, asked.id)
     JOIN department ON department.id = registration.department_id
     LEFT JOIN staff ON staff.id = registration.doctor_id
 """
@@ -95,7 +103,8 @@ _ENTRY = f"""
 
 def _entry(row: Row) -> QueueEntry:
     (
-        id_, visit_no, queue_no, queue_date, doctor_id, doctor_name, status, at, kind, level, *department,
+        id_, visit_no, queue_no, queue_date, doctor_id, doctor_name, status, at, kind, level, follows, called_at, room,
+        *department,
     ) = tuple(row)[patients.COLUMN_COUNT :]  # fmt: skip
     d_id, code, mark, name, name_en = department
     return QueueEntry(
@@ -103,7 +112,7 @@ def _entry(row: Row) -> QueueEntry:
         queue_date=date.fromisoformat(queue_date), patient=patients.from_row(row),
         department=Department(id=d_id, code=code, mark=mark, name=name, name_en=name_en),
         doctor_id=doctor_id, doctor_name=doctor_name, status=Status(status), registered_at=at, kind=Kind(kind),
-        level=level,
+        level=level, follows=follows, called_at=called_at, room=room,
     )  # fmt: skip
 
 
@@ -137,7 +146,7 @@ def queue(
         """,
         {"day": queue_date.isoformat(), "department": department_id, "doctor": doctor_id, "status": status},
     )
-    return sorted(map(_entry, rows), key=lambda entry: urgency(entry.level, entry.status))
+    return sorted(map(_entry, rows), key=lambda entry: _urgency(entry, entry.status))
 
 
 def counts(conn: Connection, queue_date: date, *, department_id: str | None = None) -> dict[Status, int]:
@@ -169,12 +178,54 @@ def open_today(conn: Connection, patient_id: str, queue_date: date) -> list[Queu
     """The registrations of a patient on a day that are neither done nor cancelled."""
     rows = conn.execute(
         f"""
-        {_ENTRY} WHERE registration.patient_id = :patient AND registration.queue_date = :day
+        {_ENTRY} WHERE registration.patient_id IN ({patients.RECORDS_SQL}) AND registration.queue_date = :day
           AND registration.status IN ('waiting', 'with_doctor') ORDER BY registration.rowid
         """,
-        {"patient": patient_id, "day": queue_date.isoformat()},
+        {"id": patient_id, "day": queue_date.isoformat()},
     )
     return [_entry(row) for row in rows]
+
+
+def seen_today(conn: Connection, patient_id: str, queue_date: date) -> list[QueueEntry]:
+    """The visits of a patient that are done on a day, the newest of each department; none where they wait again."""
+    rows = conn.execute(
+        f"""
+        {_ENTRY} WHERE registration.patient_id IN ({patients.RECORDS_SQL}) AND registration.queue_date = :day
+          AND registration.status IN ('waiting', 'with_doctor', 'done') ORDER BY registration.rowid
+        """,
+        {"id": patient_id, "day": queue_date.isoformat()},
+    )
+    newest = {found.department.id: found for found in map(_entry, rows)}
+    return [found for found in newest.values() if found.status is Status.DONE]
+
+
+def record_of(conn: Connection, registration_id: str) -> str:
+    """The id of the record that a visit hangs on, merged or not: what belongs to the visit belongs there too."""
+    (found,) = conn.execute("SELECT patient_id FROM registration WHERE id = :id", {"id": registration_id}).fetchone()
+    return str(found)
+
+
+def seen_by(conn: Connection, registration_id: str) -> Doctor | None:
+    """The doctor who saw the patient of a visit; None when they do not see patients of that department any more."""
+    row = conn.execute(
+        """
+        SELECT encounter.doctor_id, registration.queue_date, registration.department_id FROM encounter
+        JOIN registration ON registration.id = encounter.registration_id WHERE registration.id = :id
+        """,
+        {"id": registration_id},
+    ).fetchone()
+    if row is None:
+        return None
+    here = doctors(conn, date.fromisoformat(row[1]))
+    return next((doctor for doctor in here if doctor.id == row[0] and doctor.department_id == row[2]), None)
+
+
+def called(conn: Connection, registration_id: str, *, room: str, at: int) -> None:
+    """Write down when a patient was called, now or again, and to which room ("" where none was chosen)."""
+    conn.execute(
+        "UPDATE registration SET called_at = :at, room = :room WHERE id = :id",
+        {"id": registration_id, "at": at, "room": room},
+    )
 
 
 def ahead(conn: Connection, entry: QueueEntry) -> int:
@@ -187,7 +238,11 @@ def ahead(conn: Connection, entry: QueueEntry) -> int:
 
 
 def _turn(entry: QueueEntry) -> tuple[int, int]:
-    return urgency(entry.level, Status.WAITING), entry.queue_no
+    return _urgency(entry, Status.WAITING), entry.queue_no
+
+
+def _urgency(entry: QueueEntry, status: Status) -> int:
+    return urgency(entry.level, status, returns=entry.follows is not None)
 
 
 def register(
@@ -201,17 +256,20 @@ def register(
     mode: str,
     at: int,
     by: str,
+    follows: str | None = None,
 ) -> QueueEntry:
     """Put a patient into a department's queue of a day. Call it in a writing transaction.
 
     The queue number is the department's next of that day; a cancelled one is not given again. The visit is a return
-    when the patient was seen in that department before. Raises IntegrityError for an unknown patient or department.
+    when the patient was seen in that department before; `follows` is the visit of this day that it returns to. Raises
+    IntegrityError for an unknown patient or department.
     """
     registration_id = str(ULID.from_timestamp(at))
     values = {
         "id": registration_id,
         "visit_no": visit_no,
         "patient": patient_id,
+        "records": json.dumps(patients.records_of(conn, patient_id)),
         "department": department_id,
         "doctor": doctor_id,
         "day": queue_date.isoformat(),
@@ -219,19 +277,20 @@ def register(
         "mode": mode,
         "at": at,
         "by": by,
+        "follows": follows,
     }
     conn.execute(
         """
         INSERT INTO registration (id, visit_no, patient_id, department_id, doctor_id, kind, queue_date, queue_no,
-                                  status, mode, registered_at, registered_by)
+                                  status, mode, registered_at, registered_by, follows)
         VALUES (:id, :visit_no, :patient, :department, :doctor,
-                CASE WHEN EXISTS (SELECT 1 FROM registration WHERE patient_id = :patient
+                CASE WHEN EXISTS (SELECT 1 FROM registration WHERE patient_id IN (SELECT value FROM json_each(:records))
                                   AND department_id = :department AND status = 'done') THEN 'return' ELSE 'first' END,
                 :day,
                 (SELECT max(coalesce((SELECT max(queue_no) FROM registration
                                       WHERE queue_date = :day AND department_id = :department), 0),
                             coalesce((SELECT max(next) FROM sequence_block WHERE name = :floor), 0)) + 1),
-                'waiting', :mode, :at, :by)
+                'waiting', :mode, :at, :by, :follows)
         """,
         values,
     )

@@ -66,9 +66,13 @@ def goes_ahead(level: int | None) -> bool:
     return level is not None and level <= AHEAD_UP_TO
 
 
-def urgency(level: int | None, status: Status) -> int:
-    """By what the waiting are sorted before the order in which they came: level 1, level 2, then all others alike.
+def urgency(level: int | None, status: Status, *, returns: bool = False) -> int:
+    """By what the waiting are sorted before the order in which they came: level 1, level 2, who `returns` to their
+    doctor on the same day, then all others alike.
 
-    Not by levels 3 and 4: who is not in danger would else be overtaken the whole day. Who waits no more has no turn.
+    Not by levels 3 and 4: who is not in danger would else be overtaken the whole day. Who comes back with a result has
+    waited once already, and takes minutes. Who waits no more has no turn.
     """
-    return level if status is Status.WAITING and level is not None and goes_ahead(level) else AHEAD_UP_TO + 1
+    if status is Status.WAITING and level is not None and goes_ahead(level):
+        return level
+    return AHEAD_UP_TO + (1 if returns and status is Status.WAITING else 2)

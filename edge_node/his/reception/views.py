@@ -27,7 +27,8 @@ from edge_node.his.patients.views import (
     said_labels,
 )
 from edge_node.his.reception import admission, forms, page, queries, rules
-from edge_node.his.reception.admission import AlreadyWaiting, Known
+from edge_node.his.reception.admission import AlreadyWaiting, Known, NotSeenToday
+from edge_node.his.reception.queries import QueueEntry
 from edge_node.his.reception.rules import Status
 from edge_node.his.security import may, who
 from edge_node.i18n import text
@@ -139,8 +140,30 @@ def cancel(registration_id: str) -> str | Response | tuple[str, int]:
     return redirect(url_for("reception.index", status=Status.CANCELLED, cancelled=registration_id))
 
 
+@blueprint.post("/<registration_id>/return")
+def come_back(registration_id: str) -> str | Response | tuple[str, int]:
+    """A patient who was seen today is back for the same doctor: one press, once."""
+    desk, mode = this_desk(), context().node_status().mode
+    token = request_key.posted(request.form)
+
+    def work(conn: Connection) -> str:
+        return admission.come_back(conn, registration_id, desk, mode=mode).registration_id
+
+    try:
+        made = write(lambda conn: request_key.once(conn, token, work, at=desk.moment.at))
+    except KeyError:
+        abort(404)
+    except AlreadyWaiting as held:
+        problem = FieldProblem(field="come-back", text=admission.already_waiting(held.entry).text)
+        return _registration_page(registration_id, [problem]), CONFLICT
+    except NotSeenToday:
+        problem = FieldProblem(field="come-back", text=text("Only who was seen today comes back; register again"))
+        return _registration_page(registration_id, [problem]), CONFLICT
+    return redirect(url_for("reception.index", registered=made))
+
+
 def _chosen(patient_id: str) -> Patient | None:
-    return (patients.get(reader(), patient_id) or abort(404)) if patient_id else None
+    return (patients.current(reader(), patient_id) or abort(404)) if patient_id else None
 
 
 def _begun(typed: str) -> Mapping[str, str]:
@@ -170,7 +193,12 @@ def _desk_page(
         request_key=request.form.get(request_key.FIELD, "") if request.endpoint == "reception.register" else "",
         places=page.places(reader(), today()), queue=page.queue(reader(), request.args, today(), _now()),
         just=queries.entry(reader(), registered) if registered else None, day=today(),
+        seen_today=_seen_today(patient),
     )  # fmt: skip
+
+
+def _seen_today(patient: Patient | None) -> list[QueueEntry]:
+    return queries.seen_today(reader(), patient.id, today()) if patient and may("reception.come_back") else []
 
 
 def _now() -> int:
@@ -182,4 +210,6 @@ def _registration_page(registration_id: str, problems: Sequence[FieldProblem] = 
     return render_template(
         "reception/registration.html", entry=entry, problems=problems, errors=by_field(problems), values=request.form,
         ahead=queries.ahead(reader(), entry), may_cancel=rules.may_become(entry.status, Status.CANCELLED),
+        before=queries.entry(reader(), entry.follows) if entry.follows else None,
+        seen_today=[one for one in _seen_today(entry.patient) if one.registration_id == registration_id],
     )  # fmt: skip

@@ -32,7 +32,10 @@ _WORDS: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[str]]]]] = (
         text("Reception"),
         (
             (text("See the queue of the day"), ("reception.index", "reception.find", "reception.registration")),
-            (text("Register a patient, cancel a registration"), ("reception.register", "reception.cancel")),
+            (
+                text("Register a patient, take one back on the same day, cancel a registration"),
+                ("reception.register", "reception.come_back", "reception.cancel"),
+            ),
         ),
     ),
     (
@@ -43,7 +46,9 @@ _WORDS: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[str]]]]] = (
         text("Patients"),
         (
             (text("Find patients and read records"), ("patients.index", "patients.find", "patients.record")),
-            (text("Show the whole ID number (leaves a trace)"), ("patients.show_id_number",)),
+            (text("Show an ID number, phone or address whole (leaves a trace)"), ("patients.show_whole",)),
+            (text("Merge two records of one person"), ("patients.compare", "patients.merge")),
+            (text("Undo a merge"), ("patients.undo_merge",)),
             (
                 text("Make and change records"),
                 ("patients.new", "patients.begin", "patients.create", "patients.edit", "patients.change"),
@@ -59,13 +64,25 @@ _WORDS: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[str]]]]] = (
                 text("Call patients from the queue"),
                 (
                     "encounters.index", "encounters.call", "encounters.waiting", "encounters.begin",
-                    "encounters.put_back",
+                    "encounters.put_back", "calling.room", "calling.choose_room", "calling.again",
                 ),
             ),
             (
                 text("Write and sign notes and prescriptions"),
                 ("encounters.show", "encounters.save", "encounters.settle", "encounters.history"),
             ),
+            (text("Print prescriptions (leaves a trace)"), ("encounters.paper", "encounters.print_paper")),
+            (text("Keep templates of notes"), ("encounters.template", "encounters.keep_template")),
+        ),
+    ),
+    (
+        text("Treatments"),
+        (
+            (
+                text("Carry out treatments, injections and skin tests"),
+                ("orders.index", "orders.show", "orders.carry_out"),
+            ),
+            (text("Cancel what was ordered"), ("orders.cancelling", "orders.cancel")),
         ),
     ),
     (
@@ -81,21 +98,26 @@ _WORDS: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[str]]]]] = (
             (text("Read the audit log (leaves a trace)"), ("traces.index", "traces.find")),
             (text("Change settings"), ("settings.index", "settings.change")),
             (text("See who may do what"), ("settings.permissions",)),
+            (
+                text("See who is signed in, sign people out, lock accounts"),
+                ("people.index", "people.end_sessions", "people.confirm", "people.lock", "people.unlock"),
+            ),
         ),
     ),
     (
         text("Everybody"),
         (
             (
-                text("Own password, second factor, locking the desk"),
+                text("Own password, second factor and sessions, locking the desk"),
                 (
                     "home", "staff.logout", "staff.password", "factor.index", "factor.begin", "factor.confirm",
-                    "factor.remove",
+                    "factor.remove", "sessions.index", "sessions.end", "sessions.end_others",
                 ),
             ),
             (
-                text("Sign in, the state of the node, trust of these pages, language"),
+                text("Sign in, the call screen, the state of the node, trust of these pages, language"),
                 (
+                    "calling.index",
                     "staff.login", "staff.sign_in", "staff.sign_in_code", "posture.index", "posture.line",
                     "trust.index", "trust.certificate", "language.choose", "health.healthz", "health.readyz",
                     "health.status", "static",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge_node.his.settings.model import TOTP_ROLES, Settings, of_rows, to_rows
+from edge_node.his.settings.model import (
+    IDLE_LOCK_MIN,
+    PROOF_MIN,
+    SESSION_HOURS,
+    TOTP_ROLES,
+    Settings,
+    of_rows,
+    to_rows,
+)
 from edge_node.his.staff.model import Role
 from edge_node.store.connection import Connection
 
@@ -39,3 +47,12 @@ def totp_roles(conn: Connection) -> frozenset[Role]:
     """The roles that need a second factor; asked at every page, so it reads one row."""
     row = conn.execute("SELECT value FROM setting WHERE key = :key", {"key": TOTP_ROLES}).fetchone()
     return of_rows({TOTP_ROLES: row["value"]}).totp_roles if row else frozenset()
+
+
+def of_sessions(conn: Connection) -> Settings:
+    """What is set about sessions and proofs, all else as delivered; asked at every page, so it reads three rows."""
+    rows = conn.execute(
+        "SELECT key, value FROM setting WHERE key IN (:idle, :hours, :proof)",
+        {"idle": IDLE_LOCK_MIN, "hours": SESSION_HOURS, "proof": PROOF_MIN},
+    )
+    return of_rows(dict(rows.fetchall()))

@@ -8,14 +8,16 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from edge_node.his import audit
-from edge_node.his.context import reader, write
+from edge_node.his.calling.rules import SHOWS_NAMES
+from edge_node.his.context import context, reader, write
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.language import say
 from edge_node.his.permissions import TABLE
 from edge_node.his.security import current_staff, may, who
-from edge_node.his.settings import acts, queries
-from edge_node.his.settings.forms import HOURS_MOST, parse, values_of
+from edge_node.his.settings import acts, forms, queries
+from edge_node.his.settings.forms import parse, values_of
 from edge_node.his.settings.model import Settings
+from edge_node.his.staff import proofs
 from edge_node.his.staff.model import ROLE_NAMES, Role
 from edge_node.store.connection import Connection
 
@@ -36,9 +38,10 @@ def index() -> str:
 def change() -> str | Response | tuple[str, int]:
     """Change the settings, unless somebody else did meanwhile."""
     ticked = request.form.getlist("totp_roles")
-    new = parse(request.form, ticked)
-    if not isinstance(new, Settings):
-        return _page(request.form, ticked, problems=new), UNPROCESSABLE
+    new, unproven = parse(request.form, ticked), proofs.prove()
+    if not isinstance(new, Settings) or unproven is not None:
+        problems = [*(new if isinstance(new, list) else []), *([unproven] if unproven else [])]
+        return _page(request.form, ticked, problems=problems), UNPROCESSABLE
     try:
         based_on = _version(request.form.get("based_on", ""))
     except ValueError:
@@ -91,8 +94,16 @@ def _page(
         overtaken=overtaken,
         based_on=queries.version(reader()),
         done="done" in request.args,
-        hours_most=HOURS_MOST,
+        hours_most=forms.HOURS_MOST,
+        skin_test_min=forms.SKIN_TEST_MIN,
+        idle_min=forms.IDLE_MIN,
+        session_hours=forms.SESSION_HOURS,
+        proof_min=forms.PROOF_MIN,
+        configured_s=context().idle_lock_s,
         roles=[(str(role), say(ROLE_NAMES[role])) for role in Role],
         role_names=ROLE_NAMES,
+        screens=[(str(shows), say(name)) for shows, name in SHOWS_NAMES.items()],
+        shows_names=SHOWS_NAMES,
         may_see_permissions=may("settings.permissions"),
+        may_see_staff=may("people.index"),
     )

@@ -18,7 +18,9 @@ def begin(conn: Connection, tries: Tries, *, code: str, typed: str, address: str
     The same typed again before the answer is the same attempt. In the writing thread, before `typed` is looked at: so
     sixteen guesses at once count as sixteen.
     """
-    until = locked_until(queries.failures_of_code(conn, code, now=now), FAILURES_PER_CODE, now)
+    # Who tries passwords elsewhere locks the code there, and not where its owner works.
+    here = address if queries.is_known_at(conn, code, address, now=now) else None
+    until = locked_until(queries.failures_of_code(conn, code, now=now, address=here), FAILURES_PER_CODE, now)
     if until is not None:
         wait = duration((until - now) / 1000)
         return FieldProblem(
@@ -36,11 +38,18 @@ def begin(conn: Connection, tries: Tries, *, code: str, typed: str, address: str
     return attempt
 
 
-def failed(conn: Connection, tries: Tries, *, code: str, typed: str, who: audit.Who, now: audit.Moment) -> None:
+def failed(
+    conn: Connection,
+    tries: Tries,
+    *,
+    code: str,
+    typed: str,
+    who: audit.Who,
+    now: audit.Moment,
+    action: str = "sign_in_failed",
+) -> None:
     """The attempt stays a failure: its trace, in the writing thread."""
     tries.answer(code, typed)
     # Only codes that exist are written down: people type their password into the wrong field.
     found = queries.find_by_code(conn, code)
-    audit.record(
-        conn, who, "sign_in_failed", f"staff:{found.id}" if found else "", {}, at=now.at, clock_state=now.clock_state
-    )
+    audit.record(conn, who, action, f"staff:{found.id}" if found else "", {}, at=now.at, clock_state=now.clock_state)

@@ -12,7 +12,7 @@ from edge_node.his.context import context, reader, write
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.posture import node_status
 from edge_node.his.security import current_staff, who
-from edge_node.his.staff import attempts, factors, queries, second_factor
+from edge_node.his.staff import attempts, factors, proofs, queries, second_factor
 from edge_node.i18n import text
 from edge_node.store.connection import Connection
 
@@ -26,8 +26,13 @@ def index() -> str:
 
 
 @blueprint.post("/begin")
-def begin() -> str | Response:
-    """A new seed, shown on this page only; it counts once its first code was typed."""
+def begin() -> str | Response | tuple[str, int]:
+    """A new seed, shown on this page only; it counts once its first code was typed.
+
+    At a desk that somebody left open, nobody else's telephone becomes the owner's second factor.
+    """
+    if (unproven := proofs.prove()) is not None:
+        return _page([unproven]), 422
     staff, cipher, seed = current_staff(), context().cipher, second_factor.new_seed()
     sealed = factors.sealed(cipher, staff.id, seed)
     if not write(lambda conn: queries.begin_factor(conn, staff.id, sealed)):

@@ -55,9 +55,25 @@ class Staff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """A session that holds: who, at which desk, since when; times are UTC milliseconds."""
+    """A session that holds: who, at which desk, since when; times are UTC milliseconds.
+
+    `confirmed_at` is when the person last proved who they are.
+    """
 
     staff: Staff
     station: str
+    created_at: int
+    last_seen_at: int
+    confirmed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSession:
+    """A session as a list shows it. `digest` (hexadecimal) names it; the browser's own secret is not in it."""
+
+    digest: str
+    staff_id: str
+    station: str
+    address: str
     created_at: int
     last_seen_at: int

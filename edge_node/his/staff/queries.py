@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ulid import ULID
 
 from edge_node.his.prescriptions.model import Right
-from edge_node.his.staff.model import Role, SignedIn, Staff
-from edge_node.his.staff.rules import LOCK_MS, SESSION_MAX_MS
+from edge_node.his.staff.model import OpenSession, Role, SignedIn, Staff
+from edge_node.his.staff.rules import ADDRESS_KNOWN_MS, LOCK_MS, SESSION_LONGEST_MS
 from edge_node.store.connection import Connection, Row
 
 _STAFF = """
@@ -163,6 +163,14 @@ def remove_factor(conn: Connection, staff_id: str) -> None:
     )
 
 
+def set_active(conn: Connection, staff_id: str, active: bool) -> bool:
+    """Lock an account, or open it again; false when it was so already. Sessions of a locked one hold no longer."""
+    done = conn.execute(
+        "UPDATE staff SET active = :active WHERE id = :id AND active <> :active", {"id": staff_id, "active": active}
+    )
+    return bool(done.rowcount)
+
+
 # Sessions: the cookie carries a random id, the table only its digest.
 
 
@@ -172,24 +180,62 @@ def session_digest(session_id: str) -> bytes:
 
 
 def open_session(conn: Connection, session_id: str, *, staff_id: str, station: str, address: str, at: int) -> None:
-    """Begin a session."""
+    """Begin a session; from now on its computer is one that the person is known at."""
     conn.execute(
-        "INSERT INTO session (id_hash, staff_id, station, address, created_at, last_seen_at) "
-        "VALUES (:id, :staff_id, :station, :address, :at, :at)",
+        "INSERT INTO session (id_hash, staff_id, station, address, created_at, last_seen_at, confirmed_at) "
+        "VALUES (:id, :staff_id, :station, :address, :at, :at, :at)",
         {"id": session_digest(session_id), "staff_id": staff_id, "station": station, "address": address, "at": at},
+    )
+    conn.execute(
+        "INSERT INTO staff_address (staff_id, address, at) VALUES (:staff_id, :address, :at) "
+        "ON CONFLICT (staff_id, address) DO UPDATE SET at = excluded.at",
+        {"staff_id": staff_id, "address": address, "at": at},
     )
 
 
 def session(conn: Connection, session_id: str) -> SignedIn | None:
     """The session of an active member of staff that nobody has ended; its age is the caller's to judge."""
     row = conn.execute(
-        "SELECT staff_id, station, created_at, last_seen_at FROM session WHERE id_hash = :id AND revoked_at IS NULL",
+        "SELECT staff_id, station, created_at, last_seen_at, coalesce(confirmed_at, created_at) AS confirmed_at "
+        "FROM session WHERE id_hash = :id AND revoked_at IS NULL",
         {"id": session_digest(session_id)},
     ).fetchone()
     staff = get(conn, row["staff_id"]) if row else None
     if staff is None or not staff.active:
         return None
-    return SignedIn(staff=staff, station=row["station"], created_at=row["created_at"], last_seen_at=row["last_seen_at"])
+    return SignedIn(
+        staff=staff,
+        station=row["station"],
+        created_at=row["created_at"],
+        last_seen_at=row["last_seen_at"],
+        confirmed_at=row["confirmed_at"],
+    )
+
+
+def renew_session(conn: Connection, session_id: str, new_id: str, *, at: int) -> bool:
+    """The person of a session has proved who it is: a new id from now on. False when the session has ended."""
+    done = conn.execute(
+        "UPDATE session SET id_hash = :new, confirmed_at = :at WHERE id_hash = :old AND revoked_at IS NULL",
+        {"new": session_digest(new_id), "old": session_digest(session_id), "at": at},
+    )
+    return bool(done.rowcount)
+
+
+def open_sessions(conn: Connection, *, staff_id: str | None = None) -> list[OpenSession]:
+    """Sessions that nobody has ended, of one person or of all, the newest first; whether they hold is the caller's to
+    judge."""
+    rows = conn.execute(
+        "SELECT hex(id_hash) AS digest, staff_id, station, address, created_at, last_seen_at FROM session "
+        "WHERE revoked_at IS NULL AND (:staff_id IS NULL OR staff_id = :staff_id) ORDER BY last_seen_at DESC",
+        {"staff_id": staff_id},
+    )
+    return [
+        OpenSession(
+            digest=row["digest"].lower(), staff_id=row["staff_id"], station=row["station"], address=row["address"],
+            created_at=row["created_at"], last_seen_at=row["last_seen_at"],
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def session_seen(conn: Connection, session_id: str, *, at: int) -> None:
@@ -206,6 +252,15 @@ def end_session(conn: Connection, session_id: str, *, at: int) -> None:
         "UPDATE session SET revoked_at = :at WHERE id_hash = :id AND revoked_at IS NULL",
         {"id": session_digest(session_id), "at": at},
     )
+
+
+def end_session_of(conn: Connection, staff_id: str, digest: str, *, at: int) -> bool:
+    """End the session that a list names, if it is this person's and nobody has ended it."""
+    done = conn.execute(
+        "UPDATE session SET revoked_at = :at WHERE id_hash = :digest AND staff_id = :staff_id AND revoked_at IS NULL",
+        {"at": at, "digest": bytes.fromhex(digest), "staff_id": staff_id},
+    )
+    return bool(done.rowcount)
 
 
 def end_sessions_of(conn: Connection, staff_id: str, *, at: int, but: str | None = None) -> int:
@@ -253,11 +308,15 @@ def attempt_succeeded(conn: Connection, attempt_id: int) -> None:
     conn.execute("UPDATE login_attempt SET ok = 1 WHERE id = :id", {"id": attempt_id})
 
 
-def failures_of_code(conn: Connection, code: str, *, now: int) -> Sequence[int]:
-    """Times of the failures with this code since its last success, newest first, as far back as a lock reaches."""
+def failures_of_code(conn: Connection, code: str, *, now: int, address: str | None = None) -> Sequence[int]:
+    """Times of the failures with this code since its last success, newest first, as far back as a lock reaches.
+
+    With an `address` only those from there.
+    """
     rows = conn.execute(
-        "SELECT at, ok FROM login_attempt WHERE code = :code AND at > :since ORDER BY id DESC",
-        {"code": code, "since": now - LOCK_MS},
+        "SELECT at, ok FROM login_attempt WHERE code = :code AND at > :since "
+        "AND (:address IS NULL OR address = :address) ORDER BY id DESC",
+        {"code": code, "since": now - LOCK_MS, "address": address},
     )
     failures = []
     for row in rows:
@@ -276,6 +335,16 @@ def failures_of_address(conn: Connection, address: str, *, now: int) -> Sequence
     return [row["at"] for row in rows]
 
 
+def is_known_at(conn: Connection, code: str, address: str, *, now: int) -> bool:
+    """Has the person with this code signed in from there lately?"""
+    row = conn.execute(
+        "SELECT 1 FROM staff_address JOIN staff ON staff.id = staff_address.staff_id "
+        "WHERE staff.code = :code AND staff_address.address = :address AND staff_address.at > :since",
+        {"code": code, "address": address, "since": now - ADDRESS_KNOWN_MS},
+    ).fetchone()
+    return row is not None
+
+
 def forget_attempts_of(conn: Connection, code: str) -> None:
     """Lift the lock of a code; what happened stays in the audit log."""
     conn.execute("DELETE FROM login_attempt WHERE code = :code", {"code": code})
@@ -283,5 +352,6 @@ def forget_attempts_of(conn: Connection, code: str) -> None:
 
 def forget_old(conn: Connection, *, now: int) -> None:
     """Clear sessions and attempts that no rule asks about any more; the audit log keeps who signed in and when."""
-    conn.execute("DELETE FROM session WHERE created_at < :before", {"before": now - 2 * SESSION_MAX_MS})
+    conn.execute("DELETE FROM session WHERE created_at < :before", {"before": now - 2 * SESSION_LONGEST_MS})
+    conn.execute("DELETE FROM staff_address WHERE at < :before", {"before": now - ADDRESS_KNOWN_MS})
     conn.execute("DELETE FROM login_attempt WHERE at < :before", {"before": now - 2 * LOCK_MS})

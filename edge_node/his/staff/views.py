@@ -115,7 +115,8 @@ def _enter(
     used: factors.Use | None = None,
 ) -> Page | None:
     """Begin the session and go on; None when the code was used by somebody quicker."""
-    session_id, before = secrets.token_urlsafe(32), security.current_session_id()
+    # One that locked itself is over as well, should the settings let it hold longer from tomorrow on.
+    session_id, before = secrets.token_urlsafe(32), security.current_session_id() or security.browsers_session_id()
 
     def begin(conn: Connection) -> bool:
         if used is not None and not queries.use_step(conn, found.id, used.factor, used.step, at=now.at):
@@ -130,7 +131,8 @@ def _enter(
 
     if not write_trace(begin):
         return None
-    security.begin_session(session_id, SignedIn(staff=found, station=station, created_at=now.at, last_seen_at=now.at))
+    begun = SignedIn(staff=found, station=station, created_at=now.at, last_seen_at=now.at, confirmed_at=now.at)
+    security.begin_session(session_id, begun)
     response = make_response(_onward(found))
     response.set_cookie(
         STATION_COOKIE, station, max_age=_YEAR_S, httponly=True, samesite="Strict", secure=request.is_secure
@@ -196,10 +198,11 @@ def _form(
     next_page: str | None = None,
     waiting: KeptForm | None = None,
 ) -> str:
-    status, now = node_status(), context().clock.wall_ms()
+    status, now, locked = node_status(), context().clock.wall_ms(), security.lapsed()
     return render_template(
         "staff/login.html",
-        typed=typed or {"station": request.cookies.get(STATION_COOKIE, "")},
+        typed=typed or {"code": locked.code if locked else "", "station": request.cookies.get(STATION_COOKIE, "")},
+        locked=locked if typed is None else None,
         problems=problems or [],
         errors=errors or {},
         next_page=next_page,

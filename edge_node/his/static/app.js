@@ -19,6 +19,7 @@ async function refreshPosture() {
   try {
     const answer = await fetch(line.dataset.from, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     if (!answer.ok) throw new Error(answer.statusText);
+    if (answer.headers.get("Edge-Desk") === "locked") leaveDesk();
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("posture");
     if (!fresh) throw new Error("no line");
     unanswered = 0;
@@ -33,6 +34,28 @@ async function refreshPosture() {
     nextAsking = setTimeout(refreshPosture, POLL_MS);
   }
 }
+
+// The screen of the waiting room: nobody stands there who could load it again. What it cannot ask for is not shown as if
+// it were so now.
+const live = document.getElementById("live");
+let liveUnanswered = 0;
+
+async function refreshLive() {
+  try {
+    const answer = await fetch(live.dataset.from, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+    if (!fresh) throw new Error("no screen");
+    liveUnanswered = 0;
+    patch(live, fresh);
+  } catch {
+    liveUnanswered += 1;
+  } finally {
+    document.getElementById("live-lost").hidden = liveUnanswered < LOST_AFTER;
+    setTimeout(refreshLive, live.dataset.every * 1000);
+  }
+}
+if (live) setTimeout(refreshLive, live.dataset.every * 1000);
 
 function showPosture(line, fresh) {
   const focused = line.contains(document.activeElement);
@@ -73,6 +96,26 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
+
+// A desk that locked itself shows nobody's data any more. What was typed goes into the sign-in, which gives it back.
+let typedIn = null;
+document.addEventListener("input", (event) => {
+  const form = event.target.form;
+  if (form?.method === "post" && document.getElementById("main").contains(form)) typedIn = form;
+});
+function leaveDesk() {
+  if (!document.querySelector(".top__person")) return;
+  const refused = document.querySelector("form[data-guard='typed']") ?? document.querySelector("main [aria-invalid]")?.form;
+  const form = typedIn ?? refused;
+  unsaved = false;
+  if (!form || form.dataset.sent) return location.assign(location.href);
+  form.dataset.sent = "yes";
+  const mark = document.createElement("input");
+  Object.assign(mark, { type: "hidden", name: "desk_locked", value: "yes" });
+  form.append(mark);
+  // Not by one of its buttons: nothing is to be done, only kept.
+  HTMLFormElement.prototype.submit.call(form);
+}
 
 // What was typed in a form marked data-guard is not left behind unasked; its own buttons keep it.
 let unsaved = document.querySelector('form[data-guard="typed"]') !== null;
@@ -117,6 +160,11 @@ function moveInList(step) {
   if (links.length === 0) return;
   const next = links.indexOf(document.activeElement) + step;
   links[Math.max(0, Math.min(links.length - 1, next))].focus();
+}
+
+// A paper that was asked for goes to the printer at once; after a reload it waits to be asked.
+if (document.querySelector("[data-print]") && performance.getEntriesByType("navigation")[0]?.type === "navigate") {
+  window.print();
 }
 
 // The summary of problems has the focus after a post (autofocus does not reach every element).

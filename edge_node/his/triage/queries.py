@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ulid import ULID
 
@@ -31,6 +31,25 @@ class Triage:
 def newest(conn: Connection, registration_id: str) -> Triage | None:
     """The measuring of a visit that counts; None before the first. A doctor's note begins with it."""
     return newest_of(conn, [registration_id]).get(registration_id)
+
+
+def said_today(conn: Connection, registration_id: str) -> Measured:
+    """Of a visit with its returns on the same day, the newest word on each measure: who comes back with a result is not
+    weighed again, and is as pregnant as in the morning."""
+    rows = conn.execute(
+        f"""
+        {_TRIAGE} JOIN registration AS part ON part.id = triage.registration_id
+        JOIN registration AS asked ON part.queue_date = asked.queue_date
+            AND coalesce(part.follows, part.id) = coalesce(asked.follows, asked.id)
+        WHERE asked.id = :id {_OLDEST_FIRST}
+        """,
+        {"id": registration_id},
+    )
+    found = Measured()
+    for measured in (_triage(row).measured for row in rows):
+        found = replace(found, **{name: said for name in MEASURES if (said := getattr(measured, name))})
+        found = found if measured.pregnant is None else replace(found, pregnant=measured.pregnant)
+    return found
 
 
 def newest_of(conn: Connection, registration_ids: Iterable[str]) -> dict[str, Triage]:

@@ -66,11 +66,11 @@ def show(registration_id: str) -> str:
     """One patient: the form, and what was measured before."""
     entry = _entry_or_404(registration_id)
     audit.viewed(who(), f"registration:{registration_id}")
-    newest = queries.newest(reader(), registration_id)
+    said = queries.said_today(reader(), registration_id)
     # What does not change in an hour is not typed twice; what does is measured again.
-    values = {"weight_kg": newest.measured.weight_kg, "height_cm": newest.measured.height_cm} if newest else {}
-    if newest and newest.measured.pregnant is not None:
-        values["pregnant"] = str(int(newest.measured.pregnant))
+    values = {"weight_kg": said.weight_kg, "height_cm": said.height_cm}
+    if said.pregnant is not None:
+        values["pregnant"] = str(int(said.pregnant))
     return _page(entry, values)
 
 

@@ -84,6 +84,19 @@ def test_every_list_of_people_shows_it(clinic: Clinic, shan: QueueEntry) -> None
     assert "磺胺类" in header
 
 
+def test_a_list_names_three_of_many_and_says_how_many_more_the_record_all(clinic: Clinic, shan: QueueEntry) -> None:
+    many = ["青霉素", "磺胺类", "花生", "碘造影剂", "海鲜"]
+    for substance in many[:4]:
+        records(clinic, shan.patient.id, substance)
+    assert "碘造影剂" in clinic.his.client.get("/triage").text, "one more takes no more room than its name"
+    records(clinic, shan.patient.id, many[4])
+    queue = " ".join(re.sub("<[^>]+>", "", clinic.his.client.get("/triage").text).split())
+    assert "青霉素, 磺胺类, 花生 and 2 more" in queue and "碘造影剂" not in queue
+    page = clinic.his.client.get(f"/patients/{shan.patient.id}").text
+    header = page.partition('class="allergy"')[2].partition("</header>")[0]
+    assert all(substance in header for substance in many)
+
+
 def test_many_people_cost_as_many_questions_as_one(clinic: Clinic) -> None:
     people = [clinic.comes(f"王兰{'甲乙丙丁戊己庚辛壬癸'[n]}").patient.id for n in range(10)]
     records(clinic, people[3])

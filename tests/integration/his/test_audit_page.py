@@ -10,15 +10,21 @@ import pytest
 from flask.testing import FlaskClient
 
 from edge_node.his import audit
+from edge_node.his.orders import queries as orders
+from edge_node.his.orders.model import OrderKind
 from edge_node.his.permissions import TABLE
+from edge_node.his.prescriptions import sheets
+from edge_node.his.prescriptions.body import Body, read
+from edge_node.his.prescriptions.model import Form, Kind
 from edge_node.his.staff.model import Role
 from edge_node.his.traces.views import SHOWN
+from edge_node.store.connection import Connection
 from tests.support.encounters import Clinic
 from tests.support.his import His, a_his
 
 DAY = 86_400.0
 # Addresses whose parameter names no record of a patient.
-NO_RECORD = {"code", "name", "filename", "destination", "order_id"}
+NO_RECORD = {"code", "name", "filename", "destination"}
 # Pages that show a person and write down nothing yet; none may be added.
 
 
@@ -39,6 +45,34 @@ def lin(clinic: Clinic) -> FlaskClient:
 def patient_of(his: His, name: str = "单雅琴") -> tuple[str, str]:
     row = his.conn.execute("SELECT id, mrn FROM patient WHERE name = ?", (name,)).fetchone()
     return row["id"], row["mrn"]
+
+
+def an_order(his: His, encounter_id: str, patient_id: str, by: str) -> str:
+    return his.write(
+        lambda conn: orders.insert(
+            conn, encounter_id=encounter_id, patient_id=patient_id, kind=OrderKind.TREATMENT, price_item_id=None,
+            name="换药", substance="", count=1, price_fen=0, at=his.clock.wall_ms(), by=by,
+        )
+    )  # fmt: skip
+
+
+def a_signed_sheet(clinic: Clinic, encounter_id: str, patient_id: str) -> str:
+    by, body = clinic.staff["shen"], Body(doses="3")
+
+    def work(conn: Connection) -> str:
+        sheet_id = sheets.open_sheet(
+            conn, encounter_id=encounter_id, patient_id=patient_id, form=Form.HERBAL, by=by, at=1
+        )  # fmt: skip
+        sheets.save(conn, sheet_id, body, based_on=0, by=by, at=1)
+        sheet = sheets.get(conn, sheet_id)
+        assert sheet is not None
+        sheets.sign(
+            conn, sheet, read(body, {}, form=Form.HERBAL, diagnoses=(), emergency=False), rx_no="0042A-R2600000017",
+            kind=Kind.ORDINARY, valid_until="2026-11-20", by=by, at=1, clock_state="synced", mode="online",
+        )  # fmt: skip
+        return sheet_id
+
+    return clinic.his.write(work)
 
 
 def rows(page: str) -> list[str]:
@@ -152,7 +186,7 @@ def test_an_auditor_reads_traces_and_changes_nothing(clinic: Clinic, lin: FlaskC
     meng = his.sign_in("meng", client=his.browser())
     assert f"/patients/{patient_id}" in meng.get("/audit").text
     may = {endpoint for endpoint, roles in TABLE.items() if roles is not None and Role.AUDITOR in roles}
-    own = {"home", "staff.logout", "staff.password"} | {e for e in TABLE if e.startswith("factor.")}
+    own = {"home", "staff.logout", "staff.password"} | {e for e in TABLE if e.startswith(("factor.", "sessions."))}
     assert may - own == {"traces.index", "traces.find", "settings.permissions"}
 
 
@@ -167,6 +201,8 @@ def test_every_page_of_a_record_leaves_a_trace(clinic: Clinic) -> None:
         "patient_id": row["patient_id"],
         "registration_id": row["registration_id"],
         "encounter_id": encounter_id,
+        "order_id": an_order(his, encounter_id, row["patient_id"], clinic.staff["shen"]),
+        "sheet_id": a_signed_sheet(clinic, encounter_id, row["patient_id"]),
         "n": "1",
     }
     clinic.sign(encounter_id)
@@ -195,4 +231,5 @@ def test_every_page_of_a_record_leaves_a_trace(clinic: Clinic) -> None:
             untraced.append(rule.endpoint)
     assert unknown == set(), "give this test an example of it, or name it in NO_RECORD"
     assert untraced == []
-    assert opened >= {"patients.record", "patients.edit", "encounters.show", "encounters.history"}
+    assert opened >= {"patients.record", "patients.edit", "encounters.show", "encounters.history", "orders.show"}
+    assert opened >= {"encounters.paper", "encounters.template"}

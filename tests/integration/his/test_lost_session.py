@@ -100,6 +100,23 @@ def test_somebody_else_who_signs_in_may_look_but_not_save_what_is_not_theirs_to_
     assert saved(his) == []
 
 
+def test_an_open_page_learns_that_its_desk_has_locked_itself(his: His) -> None:
+    assert "Edge-Desk" not in his.client.get("/posture/line").headers, "nobody was here"
+    his.sign_in("shen")
+    assert "Edge-Desk" not in his.client.get("/posture/line").headers
+    his.clock.advance(16 * 60)
+    assert his.client.get("/posture/line").headers["Edge-Desk"] == "locked"
+
+
+def test_what_a_locked_desk_hands_over_is_kept_and_never_done(his: His) -> None:
+    """Also when somebody has signed in again in another window in this very moment."""
+    his.sign_in("shen")
+    answer = his.post(his.client, "/note", text="typed", desk_locked="yes")
+    assert answer.status_code == 401 and saved(his) == []
+    his.sign_in("shen", kept=hidden_fields(answer.text)["kept"])
+    assert "typed" in his.last.text and "desk_locked" not in his.last.text
+
+
 def test_another_site_cannot_plant_a_form_in_the_sign_in(his: His) -> None:
     answer = his.client.post("/note", data={"text": "planted"}, headers={"Origin": "http://evil.example"})
     assert answer.status_code == 403 and 'name="kept"' not in answer.text

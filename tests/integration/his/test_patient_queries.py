@@ -86,11 +86,18 @@ def test_a_change_needs_the_version_that_was_seen(conn: Connection) -> None:
     assert queries.get(conn, seen.id) == first
 
 
-def test_a_changed_name_is_found_by_its_new_keys_only(conn: Connection) -> None:
-    seen = a_patient(conn, "王小二")
-    change(conn, seen, name="覃海洋")
-    assert found(conn, "wxe") == []
-    assert found(conn, "qhy") == ["覃海洋"]
+def test_a_changed_name_is_found_by_both(conn: Connection) -> None:
+    """A newborn was the mother's 之婴 for a week; whoever has the old paper finds it all the same."""
+    seen = a_patient(conn, "单雅琴之婴")
+    assert change(conn, seen, name="覃海洋") is not None
+    for typed in ("syqzy", "单雅琴", "单雅琴之婴", "qhy", "海洋"):
+        assert found(conn, typed) == ["覃海洋"], typed
+    (match,) = search.find(conn, "单雅琴之婴", digest=digest, limit=2)
+    assert match.by == "单雅琴之婴"
+    named = queries.get(conn, seen.id)
+    assert named is not None
+    assert change(conn, named, name="单雅琴之婴") is not None
+    assert queries.former_names(conn, seen.id) == ["覃海洋"]
 
 
 def test_no_papers_takes_the_number_away_and_nothing_keeps_it(conn: Connection) -> None:

@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 from edge_node.base.clock import ClockState
 from edge_node.cli.main import Where, cli
 from edge_node.his import audit
+from edge_node.his.settings.forms import values_of
+from edge_node.his.settings.model import DEFAULTS
 from edge_node.his.staff import queries, second_factor
 from edge_node.his.staff.model import Role
 from tests.support.his import PASSWORD, His, a_his, a_node_status, hidden_fields
@@ -194,7 +196,7 @@ def test_a_role_that_needs_it_is_led_to_set_it_up_and_what_was_typed_is_saved_fi
     desk = his.sign_in("zhou", client=his.browser())
     form = {"csrf_token": his.csrf(desk, "/password")}
     gu = his.sign_in("gu")
-    his.post(gu, "/settings", narcotics="off", skin_test_hours="72", totp_roles="registrar", based_on="0")
+    his.post(gu, "/settings", **values_of(DEFAULTS), totp_roles="registrar", based_on="0")
     assert desk.get("/reception").location == "/second-factor"
     assert desk.post("/patients/find", data={**form, "q": "x"}).location != "/second-factor", "a form is taken"
     assert "Your role needs a second factor" in desk.get("/second-factor").text

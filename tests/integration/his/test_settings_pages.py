@@ -18,7 +18,10 @@ from edge_node.his.staff.model import Role
 from edge_node.i18n import CHINESE
 from tests.support.his import His, a_his, hidden_fields
 
-GOOD = {"narcotics": "on", "skin_test_hours": "24", "totp_roles": ["doctor", "auditor"]}
+GOOD = {
+    "narcotics": "on", "skin_test_hours": "24", "totp_roles": ["doctor", "auditor"], "call_screen": "off",
+    "idle_lock_min": "", "session_hours": "12", "proof_min": "30", "skin_test_min": "20",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_what_is_saved_holds_for_the_rules_of_prescriptions_and_is_traced_with_w
         }
     ]
     page = gu.get("/settings").text
-    assert len(re.findall("checked", page)) == 3 and 'value="24"' in page
+    assert len(re.findall("checked", page)) == 4 and 'value="24"' in page
 
 
 def test_saving_the_same_again_leaves_no_trace(his: His, gu: FlaskClient) -> None:
@@ -86,6 +89,14 @@ def test_saving_the_same_again_leaves_no_trace(his: His, gu: FlaskClient) -> Non
         ({"narcotics": ""}, "narcotics"),
         ({"narcotics": "maybe"}, "narcotics"),
         ({"totp_roles": ["doctor", "patient"]}, "totp_roles"),
+        ({"idle_lock_min": "4"}, "idle_lock_min"),
+        ({"idle_lock_min": "31"}, "idle_lock_min"),
+        ({"session_hours": "0"}, "session_hours"),
+        ({"session_hours": "25"}, "session_hours"),
+        ({"proof_min": ""}, "proof_min"),
+        ({"proof_min": "481"}, "proof_min"),
+        ({"skin_test_min": "14"}, "skin_test_min"),
+        ({"skin_test_min": "61"}, "skin_test_min"),
     ],
 )
 def test_what_makes_no_sense_is_said_beside_the_field_and_changes_nothing(
@@ -146,7 +157,7 @@ def test_no_act_mixes_roles() -> None:
         if act.name and [one.name for one in chapter.acts].count(act.name) > 1
     ]
     assert set(mixed) <= {
-        "Own password, second factor, locking the desk",
+        "Own password, second factor and sessions, locking the desk",
         "Sign in, the state of the node, trust of these pages, language",
     }
 
@@ -157,7 +168,7 @@ def test_an_endpoint_without_words_is_shown_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("code", ["gu", "meng"])
-@pytest.mark.parametrize("language, word", [("en", "Show the whole ID number"), (CHINESE, "查看完整证件号码")])
+@pytest.mark.parametrize("language, word", [("en", "Show an ID number, phone"), (CHINESE, "查看完整证件号码")])
 def test_the_page_says_who_may_in_both_languages(his: His, code: str, language: str, word: str) -> None:
     client = his.sign_in(code)
     client.set_cookie("lang", language)

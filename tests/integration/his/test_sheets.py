@@ -10,6 +10,7 @@ import pytest
 
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.training import training_drugs
+from edge_node.his.orders.queries import skin_tests
 from edge_node.his.prescriptions import sheets, situation
 from edge_node.his.prescriptions.body import Body, from_json, read, to_json, with_drug, without_line
 from edge_node.his.prescriptions.finding import Finding, may_sign
@@ -186,7 +187,7 @@ def test_a_skin_test_gates_the_drug(desk: Desk) -> None:
         )  # fmt: skip
         assert desk.codes(sheet, body) == said
     desk.his.clock.advance(73 * 3600)
-    (test,) = situation.skin_tests(desk.his.conn, [desk.patient_id], now=desk.his.clock.wall_ms())
+    (test,) = skin_tests(desk.his.conn, [desk.patient_id], now=desk.his.clock.wall_ms())
     assert test.state is SkinTestState.NEGATIVE
     assert desk.codes(sheet, body) == ["stop skin-test-old"]
 
@@ -224,12 +225,39 @@ def test_what_is_signed_is_frozen_and_chained(desk: Desk) -> None:
     ]
     assert (fresh.status, fresh.is_open) == ("signed", False)
     assert sheets.broken_version(desk.his.conn, sheet.id) is None
-    for statement in ("UPDATE prescription_version SET total_fen = 1", "DELETE FROM prescription_version"):
+    for statement in (
+        "UPDATE prescription_version SET total_fen = 1", "DELETE FROM prescription_version",
+        "UPDATE prescription_line SET packs = 9", "DELETE FROM prescription_line",
+    ):  # fmt: skip
         with pytest.raises(DatabaseError, match="never"):
             desk.sql(statement)
     desk.sql("DROP TRIGGER prescription_version_kept")
     desk.sql("UPDATE prescription_version SET body = replace(body, '30', '90') WHERE n = 1")
     assert sheets.broken_version(desk.his.conn, sheet.id) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE prescription_version SET rx_no = 'R9' WHERE n = 2",
+        "UPDATE prescription_version SET kind = 'narcotic' WHERE n = 2",
+        "UPDATE prescription_version SET valid_until = '2027-12-31' WHERE n = 2",
+        "UPDATE prescription_version SET total_fen = 1 WHERE n = 2",
+        "UPDATE prescription_line SET dose = '300' WHERE n = 2",
+        "UPDATE prescription_line SET spec = '300 mg × 20 片' WHERE n = 2",
+        "DELETE FROM prescription_line WHERE n = 2",
+    ],
+)
+def test_the_chain_covers_everything_that_is_printed(desk: Desk, statement: str) -> None:
+    sheet = desk.opened()
+    for n in (1, 2):
+        desk.save(sheet, desk.body(*["盐酸氨溴索片"] * n), based_on=n - 1)
+        desk.sign(sheet, rx_no=f"R{n}")
+    table = statement.replace("DELETE FROM", "UPDATE").split()[1]
+    for trigger in (f"{table}_kept", f"{table}_kept_too"):
+        desk.sql(f"DROP TRIGGER {trigger}")
+    desk.sql(statement)
+    assert sheets.broken_version(desk.his.conn, sheet.id) == 2
 
 
 def test_void_once_with_a_reason(desk: Desk) -> None:

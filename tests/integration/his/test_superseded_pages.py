@@ -78,7 +78,7 @@ def test_reading_goes_on_and_is_recorded(his: His, tmp_path: Path) -> None:
     assert "单雅琴" in page.text
     viewed = his.conn.execute("SELECT count(*) FROM audit_log WHERE action = 'viewed'").fetchone()[0]
     assert viewed == 1
-    assert his.post(other, f"/patients/{patient}/id-number").status_code == 200
+    assert his.post(other, f"/patients/{patient}/whole", field="id_number").status_code == 200
     assert his.post(other, "/logout").status_code == 302
 
 

@@ -29,6 +29,13 @@ def test_secrets_stay_behind_and_everything_else_stays() -> None:
     assert form.readable() == ["单雅琴", "J06.9", "I10"]
 
 
+def test_what_was_chosen_of_a_list_is_kept_and_not_read_out_as_a_code() -> None:
+    chosen = [("id_type", "resident"), ("department_id", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("rx-route-12", "iv")]
+    form = keep("/x", [*chosen, ("rx-dose-12", "240")])
+    assert form.fields[:3] == tuple(chosen)
+    assert form.readable() == ["240"]
+
+
 @pytest.mark.parametrize(
     "address", ["/", "/reception", "/patients?q=%E5%8D%95&page=2", "/encounters/01ARZ3/note#dx", "/a//b", "/a?next=//x"]
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from edge_node.his.catalogues.icd import DiagnosisKind
 from edge_node.his.encounters.note import (
     NO_HASH,
     Diagnosis,
@@ -56,14 +57,51 @@ def test_equal_notes_have_one_stored_form() -> None:
     assert "咳嗽" in to_json(NOTE), "characters stand in the file as they are read"
 
 
+# Written by the release before diagnoses had codes of the insurance and syndromes.
+OLD_BODY = (
+    '{"blood_pressure":"","complaint":"咳嗽 5 天","diagnoses":[{"code":"J20.900","name":"急性支气管炎"},'
+    '{"code":"","name":"乏力待查"}],"examination":"","history":"","onset_date":"","pulse":"","respiration":"",'
+    '"temperature":"37.6"}'
+)
+OLD_HASH = "44d9b92130dd8d7f23e42770426d2817c0c48f10205689fcb5ecf1f050909302"
+
+
+def test_an_old_signed_note_is_read_and_written_to_the_letter_and_its_hash_holds() -> None:
+    signature = Signature(
+        encounter_id="E1", n=1, revision=2, author_id="li", signed_at=1_795_000_000_000, clock_state="synced",
+        reason="", mode="online",
+    )  # fmt: skip
+    again = to_json(from_json(OLD_BODY))
+    assert again == OLD_BODY
+    assert version_hash(NO_HASH, again, signature).hex() == OLD_HASH
+
+
+def test_what_diagnoses_learned_to_say_later_comes_back() -> None:
+    cough = Diagnosis(
+        code="A04.01.01", name="咳嗽", kind=DiagnosisKind.TCM_DISEASE, syndrome_code="B02.02.04",
+        syndrome_name="痰热郁肺证",
+    )  # fmt: skip
+    note = replace(NOTE, diagnoses=(Diagnosis(code="J20.900", name="急性支气管炎", insurance_code="J20.900"), cough))
+    assert from_json(to_json(note)) == note
+    assert '"kind":"disease"' not in to_json(note)
+
+
 def test_a_field_that_an_older_program_did_not_know_is_empty() -> None:
     assert from_json('{"complaint":"x","diagnoses":[]}') == Note(complaint="x")
 
 
 @pytest.mark.parametrize(
     "body",
-    ["", "[]", "{}", '{"diagnoses":[{"code":"J20"}]}', '{"diagnoses":3}', "null"],
-    ids=["nothing", "a-list", "no-diagnoses", "no-name", "not-a-list", "null"],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"diagnoses":[{"code":"J20"}]}',
+        '{"diagnoses":3}',
+        "null",
+        '{"diagnoses":[{"code":"B02","name":"x","kind":"tcm_syndrome"}]}',
+    ],
+    ids=["nothing", "a-list", "no-diagnoses", "no-name", "not-a-list", "null", "a-syndrome-alone"],
 )
 def test_what_is_no_note_is_refused(body: str) -> None:
     with pytest.raises(ValueError):

@@ -64,6 +64,14 @@ def test_what_was_said_of_a_guardian_hangs_together() -> None:
     }
 
 
+@pytest.mark.parametrize("field", ["name", "guardian_name", "guardian_relation", "occupation", "address"])
+def test_a_card_that_is_scanned_into_the_wrong_field_stays_there(field: str) -> None:
+    """A scanner types 18 characters and Enter into whatever has the focus: the mother's card, in a child's form."""
+    card = "11010119900307803X"
+    found = problems(**{**MOTHER, field: f" {card.lower()} "})
+    assert found == {field: "This is the number of an ID card; it does not belong in this field"}
+
+
 def test_an_adult_may_have_one_and_an_occupation() -> None:
     adult = person(birth_date="1980-03-14", occupation=" 教师 ", **MOTHER)
     assert (adult.occupation, adult.guardian_name) == ("教师", "单雅琴")
