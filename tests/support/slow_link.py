@@ -48,6 +48,12 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, w
     loop = asyncio.get_running_loop()
     waiting = way.queue()
 
+    async def take() -> None:
+        chunk = b"-"
+        while chunk:
+            chunk = await reader.read(way.chunk_bytes)
+            await waiting.put((way.leaves_at(loop.time(), chunk), chunk))
+
     async def leave() -> None:
         while True:
             at, chunk = await waiting.get()
@@ -57,21 +63,20 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, w
             writer.write(chunk)
             await writer.drain()
 
-    leaving = asyncio.create_task(leave())
     try:
-        chunk = b"-"
-        while chunk:
-            chunk = await reader.read(way.chunk_bytes)
-            await waiting.put((way.leaves_at(loop.time(), chunk), chunk))
-        await leaving
-    except OSError:
-        leaving.cancel()
+        # Who takes ends with who passes on: nobody else would ever empty the queue.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(take())
+            group.create_task(leave())
+    except* OSError:
+        pass  # One side is gone; the other hears of it by the close.
     finally:
         writer.close()
 
 
 async def _serve(listen: int, to: int, round_trip_s: float, bytes_per_s: float | None) -> None:
     up, down = (_Way(round_trip_s / 2, bytes_per_s) for _ in range(2))
+    live: set[asyncio.Task[None] | None] = set()
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -79,7 +84,13 @@ async def _serve(listen: int, to: int, round_trip_s: float, bytes_per_s: float |
         except OSError:
             writer.transport.abort()
             return
-        await asyncio.gather(_pass_on(reader, far_writer, up), _pass_on(far_reader, writer, down))
+        # The loop itself holds its tasks weakly, and one that waits for nobody else is collected in mid-course.
+        task = asyncio.current_task()
+        live.add(task)
+        try:
+            await asyncio.gather(_pass_on(reader, far_writer, up), _pass_on(far_reader, writer, down))
+        finally:
+            live.discard(task)
 
     door = socket.socket()
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
