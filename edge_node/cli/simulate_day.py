@@ -51,7 +51,7 @@ STARTS_WITHIN_S, MADE_WITHIN_S, STOPS_WITHIN_S = 60.0, 120.0, 12.0
 _SAID = {
     "registered": "registered", "returning": "of them here before", "measured": "measured by the nurse",
     "late": "called twice", "cancelled": "cancelled", "signed": "seen and signed", "drugs": "drugs prescribed",
-    "amended": "notes changed afterwards", "strangers": "others who were waiting", "stuck": "stuck",
+    "amended": "changed after the signature", "strangers": "others who were waiting", "stuck": "stuck",
 }  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def initials(patient: Patient) -> str:
 PAGES: Mapping[str, Callable[[Grown, int], tuple[FlaskClient, str]]] = {
     "the doctor's page": lambda c, n: (c.doctor, f"/encounters/{c.encounters[n % len(c.encounters)]}"),
     "search by initials": lambda c, n: (c.registrar, f"/patients?q={initials(c.people[n % 20])}"),
+    "search by one letter": lambda c, n: (c.registrar, f"/patients?q={initials(c.people[n % 20])[0]}"),
     "the desk, by initials": lambda c, n: (c.registrar, f"/reception?q={initials(c.people[n % 20])}"),
     "initials and year": lambda c, n: (
         c.registrar,

@@ -1,5 +1,5 @@
 """Words that are markup, typed into every field in a real browser: nothing of them runs, and the content policy has
-nothing to stop. Every page of every role: `integration/his/test_hostile_forms.py`.
+nothing to stop. Every page of every role: `integration/his/test_every_field.py`.
 """
 
 from __future__ import annotations

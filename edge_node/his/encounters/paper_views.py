@@ -57,14 +57,15 @@ def paper(encounter_id: str, sheet_id: str) -> Page:
     """The paper of a version, the newest unless the address says otherwise; with `copy` that copy of it."""
     asked = _asked(encounter_id, sheet_id, request.args.get("version", type=int))
     copies = prints.copies(reader(), sheet_id, asked.version.n)
-    copy = next((one for one in copies if one.number == request.args.get("copy", type=int)), None)
+    is_broken, number = asked.is_broken, request.args.get("copy", type=int)
+    copy = next((one for one in copies if one.number == number and not is_broken), None)
     audit.viewed(
         who(), f"prescription:{sheet_id}", {"page": "paper", "version": asked.version.n, "copy": copy and copy.number}
     )
     return render_template(
         "encounters/paper.html", asked=asked, version=asked.version, paper=_paper(asked), copy=copy, copies=copies,
         exercise=context().node_status().exercise, is_void=asked.sheet.status == "void",
-        is_broken=asked.is_broken, may_read_note=may("encounters.show"),
+        is_broken=is_broken, may_read_note=may("encounters.show"),
     )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ def show(encounter_id: str) -> Page:
     return render_template(
         "encounters/signed.html", **_around(case), version=case.versions[0],
         english=_english(case.versions[0].note), broken=_broken(case), sheets=with_sheets.signed(case),
+        unsigned=with_sheets.unsigned(encounter_id),
         kinds=KINDS, routes=ROUTES, frequencies={code: frequency.words for code, frequency in FREQUENCIES.items()},
     )  # fmt: skip
 
@@ -225,7 +226,7 @@ def _sign(case: Case, typed: Typed) -> Page:
     # A sheet may be changed while the note stays as it is.
     is_same = amended is not None and note == amended.note
     only_sheets = is_same and with_sheets.changes(case, typed.sheet)
-    token = f"{request_key.posted(request.form)}.sheets"
+    token = f"{request_key.posted(request.form)}.sheets" if is_same else ""
     if is_same and not only_sheets and request_key.done(reader(), token):
         # A second click: the first one has signed the sheets.
         return redirect(url_for(".show", encounter_id=case.encounter.id))
@@ -286,7 +287,9 @@ def _after(
     if isinstance(outcome, Signed):
         return redirect(url_for(".show", encounter_id=encounter_id))
     if isinstance(outcome, Saved) or outcome.draft.note == typed.note:
-        amend = 1 if isinstance(outcome, Saved) and case.versions else None
+        # An older form of a signed note has left a sheet that nobody has signed.
+        left = "" if isinstance(outcome, Saved) else with_sheets.unsigned(encounter_id)
+        amend = 1 if left or (isinstance(outcome, Saved) and case.versions) else None
         wanted = with_sheets.still_wanted(typed.sheet, wish)
         anchor = "rx-found" if wanted else "found" if typed.dx else "rx-q" if wish is not None and wish.add else None
         added = "add" in request.form or bool(request.form.get("dx"))
@@ -298,7 +301,7 @@ def _after(
                 encounter_id=encounter_id,
                 amend=amend,
                 dx=typed.dx or None,
-                rx=sheet_id or None,
+                rx=sheet_id or left or None,
                 rxq=wanted or None,
                 **(said or {}),
                 _anchor=at or anchor,

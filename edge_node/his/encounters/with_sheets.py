@@ -151,6 +151,12 @@ def changes(case: Case, sheet: Posted | None) -> bool:
     return sheet.body != saved
 
 
+def unsigned(encounter_id: str) -> str:
+    """The id of the first sheet with something that is not signed; empty where there is none."""
+    found = desk.of_encounter(reader(), encounter_id)
+    return next((one.id for one in found if one.is_open and (one.body.lines or one.versions)), "")
+
+
 def keeping(
     case: Case, sheet: Posted | None, asked: work.Wish, now: Moment
 ) -> Callable[[Connection], work.Kept | sheets.Overtaken | None]:

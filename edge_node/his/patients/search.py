@@ -67,6 +67,7 @@ CANDIDATES_CAP = 1_000
 NARROWED_CAP = 50_000
 _NARROWED = re.compile(r"(?P<name>.*\D)\s+(?P<narrow>\d{4,11})")
 _LETTERS_AND_DIGITS = re.compile(r"[A-Za-z]+[A-Za-z0-9]*\d[A-Za-z0-9]*|\d+[A-Za-z][A-Za-z0-9]*")
+_SHORTEST_DOCUMENT = 5
 _RECORD_NUMBER = re.compile(r"[0-9A-Za-z]{3,8}-\d{10}")
 _LATIN = re.compile(r"[A-Za-züÜ' .·\-]+")
 # The greatest code point: every text that begins with x is less than x followed by it.
@@ -122,8 +123,11 @@ def asked(form: Mapping[str, str]) -> str:
 
 
 def is_private(typed: str) -> bool:
-    """Is it a number that must not stand in an address, where the browser's history keeps it?"""
-    return identity.looks_like_gb_11643(typed)
+    """Is it a document's number, a passport's too, which must not stand in an address, where the browser's history
+    keeps it?"""
+    number = identity.normalise(typed)
+    is_other = len(number) >= _SHORTEST_DOCUMENT and _LETTERS_AND_DIGITS.fullmatch(number) is not None
+    return identity.looks_like_gb_11643(number) or (is_other and _RECORD_NUMBER.fullmatch(typed.strip()) is None)
 
 
 def as_shown(typed: str) -> str:

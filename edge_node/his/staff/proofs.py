@@ -21,6 +21,7 @@ from edge_node.his.context import context, reader, write
 from edge_node.his.forms import FieldProblem
 from edge_node.his.staff import attempts, factors, passwords, queries, second_factor
 from edge_node.his.staff.model import Staff
+from edge_node.his.staff.renewals import Renewals
 from edge_node.his.staff.rules import PASSWORD_MAX_LENGTH, proof_counts
 from edge_node.i18n import Text, text
 from edge_node.store.connection import Connection
@@ -51,8 +52,8 @@ def prove() -> FieldProblem | None:
     if not typed:
         return _problem(text("Type your password: the last proof of who you are is too long ago"))
     renewals = security.renewals()
-    if renewals.is_same_proof(came_with, typed, now=now.at):
-        _carry_on(renewals.of(came_with, now=now.at), now.at)
+    if (same := _same(reader(), renewals, came_with, typed, now.at)) is not None:
+        _carry_on(same, now.at)
         return None
     step = _step(staff, typed, now.at)
     # A code is another guess in the next half minute; a password is the same one.
@@ -69,10 +70,10 @@ def prove() -> FieldProblem | None:
     new_id, session_id = secrets.token_urlsafe(32), security.current_session_id() or ""
 
     def work(conn: Connection) -> str | None:
-        if renewals.is_same_proof(came_with, typed, now=now.at):
+        if (same := _same(conn, renewals, came_with, typed, now.at)) is not None:
             # Another click was quicker by so much that it had not been noted above.
             queries.attempt_succeeded(conn, attempt)
-            return renewals.of(came_with, now=now.at)
+            return same
         if step is not None and not queries.use_step(conn, staff.id, step.factor, step.step, at=now.at):
             return None
         if not queries.renew_session(conn, session_id, new_id, at=now.at):
@@ -96,10 +97,16 @@ def prove() -> FieldProblem | None:
     return _problem(text("That is not your password"))
 
 
-def _carry_on(new_id: str | None, at: int) -> None:
+def _same(conn: Connection, renewals: Renewals, came_with: str, typed: str, now: int) -> str | None:
+    """The id that the same proof gave this session a moment ago; None where that was lost with its transaction, as on a
+    full disk: the browser would get the id of nothing."""
+    new_id = renewals.of(came_with, now=now) if renewals.is_same_proof(came_with, typed, now=now) else None
+    return new_id if new_id is not None and queries.session(conn, new_id) is not None else None
+
+
+def _carry_on(new_id: str, at: int) -> None:
     """In the session under its new id."""
-    if new_id is not None:
-        security.renew_session(new_id, at=at)
+    security.renew_session(new_id, at=at)
 
 
 def _problem(said: Text) -> FieldProblem:

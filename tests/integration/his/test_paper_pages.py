@@ -186,6 +186,7 @@ def test_what_is_not_what_was_signed_is_not_printed(clinic: Clinic) -> None:
     doctor.add("W035")
     path = signed(doctor)
     (sheet,), page = doctor.sheets(), doctor.client.get(path).text
+    assert "data-print" in print_it(doctor, path, page)
     clinic.his.write(lambda conn: conn.execute("DROP TRIGGER prescription_line_kept"))
     clinic.his.write(
         lambda conn: conn.execute("UPDATE prescription_line SET packs = 90 WHERE prescription_id = ?", (sheet.id,))
@@ -193,4 +194,5 @@ def test_what_is_not_what_was_signed_is_not_printed(clinic: Clinic) -> None:
     after = print_it(doctor, path, page)
     assert "is not what was signed" in after and "data-print" not in after
     assert 'accesskey="p"' not in after, "no button that counts nothing"
-    assert "copies printed" not in after and "copy printed" not in after
+    assert ">预览<" in doctor.client.get(f"{path}?copy=1").text, "nor a copy that was counted before"
+    assert "1 copy printed" in after

@@ -208,3 +208,15 @@ def test_a_proof_of_a_clock_that_ran_ahead_does_not_count_for_ever(clinic: Clini
     ahead = clinic.his.clock.wall_ms() + PROOF_MS + 1
     clinic.his.write(lambda conn: conn.execute("UPDATE session SET confirmed_at = ?", (ahead,)))
     assert post(clinic, encounter_id, **SIGN).status_code == 422
+
+
+def test_a_proof_that_a_full_disk_has_lost_ends_no_session(clinic: Clinic) -> None:
+    encounter_id = clinic.begun()
+    works_on(clinic, 40)
+    with clinic.his.client.session_transaction() as session:
+        old_id = session["_user_id"]
+    # What is left of it: noted in the writing thread, and undone with the transaction.
+    clinic.his.app.extensions["edge_renewals"].note(old_id, "lost", PASSWORD, now=clinic.his.clock.wall_ms())
+    assert post(clinic, encounter_id, **SIGN | {FIELD: PASSWORD}).status_code == 302
+    assert clinic.his.client.get(f"/encounters/{encounter_id}").status_code == 200
+    assert traced(clinic) == ["signed_in", "identity_confirmed"]

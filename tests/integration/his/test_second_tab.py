@@ -79,6 +79,27 @@ def test_a_double_click_that_signs_sheets_alone_ends_where_the_first_did(doctor:
     assert doctor.press("action", "sign", reason="无").status_code == 422, "a new form without a change is none"
 
 
+def test_what_was_changed_after_going_back_is_not_passed_off_as_signed(doctor: Doctor) -> None:
+    before = doctor.page
+    assert doctor.press("action", "sign").status_code == 302
+    doctor.page = before
+    answer = doctor.press("action", "sign", **{"rx-days-1": "3"})
+    (sheet,) = doctor.sheets()
+    assert (len(sheet.versions), sheet.is_open) == (1, True)
+    assert answer.location == f"{doctor.path}?amend=1&rx={sheet.id}", "to the form that says what is missing"
+    assert "Say why the signed note is changed" in doctor.page
+    assert doctor.press("action", "sign", reason="减为三日").status_code == 302
+    assert [version.body.lines[0].days for version in doctor.sheets()[0].versions] == ["3", "5"]
+
+
+def test_a_sheet_that_was_left_unsigned_beside_a_signed_note_is_told(doctor: Doctor) -> None:
+    amending(doctor)
+    assert "not signed." not in doctor.client.get(doctor.path).text
+    doctor.press("action", "save", **{"rx-days-1": "3"})
+    page, (sheet,) = doctor.client.get(doctor.path).text, doctor.sheets()
+    assert "A prescription is written and not signed." in page and f"amend=1&amp;rx={sheet.id}" in page
+
+
 @pytest.mark.parametrize("status, said", [(Status.WAITING, "back in the queue"), (Status.CANCELLED, "was cancelled")])
 def test_a_first_note_is_signed_only_while_its_patient_is_there(clinic: Clinic, status: Status, said: str) -> None:
     doctor = Doctor(clinic, clinic.begun())
