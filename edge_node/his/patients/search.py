@@ -30,7 +30,7 @@ from edge_node.his.patients.queries import (
     last_visits,
     standing,
 )
-from edge_node.store.connection import Connection, Row
+from edge_node.store.connection import Connection
 
 
 class Found(StrEnum):
@@ -76,10 +76,12 @@ _LAST = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
+    """One way to look: a condition on records, or a statement that finds their ids elsewhere."""
+
     why: Found
-    condition: str
     value: str | bytes
-    source: str = "patient"
+    condition: str = "TRUE"
+    ids: str = ""
 
 
 def find(conn: Connection, typed: str, *, digest: Digest, limit: int) -> list[Match]:
@@ -169,25 +171,23 @@ def _digits(number: str, digest: Digest) -> Iterator[_Step]:
 
 def _letters(key: str) -> Iterator[_Step]:
     if key:
-        yield _Step(why=Found.PINYIN, source=_by_key("key = :value"), condition="TRUE", value=key)
+        yield _Step(why=Found.PINYIN, ids=_by_key("key = :value"), value=key)
         longer = f"key > :value AND key < :value || '{_LAST}'"
-        yield _Step(why=Found.PINYIN, source=_by_key(longer), condition="TRUE", value=key)
+        yield _Step(why=Found.PINYIN, ids=_by_key(longer), value=key)
 
 
 def _characters(name: str) -> Iterator[_Step]:
     yield _Step(why=Found.NAME, condition="name = :value", value=name)
     yield _Step(why=Found.NAME, condition=f"name > :value AND name < :value || '{_LAST}'", value=name)
-    former = f"SELECT DISTINCT patient_id FROM patient_former_name WHERE name >= :value AND name < :value || '{_LAST}'"
-    yield _Step(why=Found.NAME, source=_among(former), condition="TRUE", value=name)
+    former = (
+        f"SELECT DISTINCT patient_id AS id FROM patient_former_name WHERE name >= :value AND name < :value || '{_LAST}'"
+    )
+    yield _Step(why=Found.NAME, ids=former, value=name)
     yield _Step(why=Found.NAME, condition="instr(name, :value) > 1", value=name)
 
 
 def _by_key(condition: str) -> str:
-    return _among(f"SELECT DISTINCT patient_id FROM patient_pinyin WHERE {condition}")
-
-
-def _among(patient_ids: str) -> str:
-    return f"({patient_ids} LIMIT :keyed_cap) AS keyed JOIN patient ON patient.id = keyed.patient_id"
+    return f"SELECT DISTINCT patient_id AS id FROM patient_pinyin WHERE {condition}"
 
 
 _HAS_NUMBER = f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :value"
@@ -195,15 +195,17 @@ _HAS_NUMBER = f"id_type IN ({ID_TYPES_SQL}) AND id_number_digest = :value"
 
 def _run(conn: Connection, step: _Step, narrow: str, wanted: int) -> list[Patient]:
     """The first `wanted` patients of one step: likely readings first, then who was here last."""
-    # What is compared, of up to a thousand; the rest of a record only of those that are shown.
+    keyed, source, one = f"({step.ids} LIMIT :keyed_cap) AS keyed", "patient", "patient.id"
+    if step.ids:
+        source, one = (
+            (f"{keyed} JOIN patient ON patient.id = keyed.id", "patient.id") if narrow else (keyed, "keyed.id")
+        )
+    narrowed = "replace(birth_date, '-', '') LIKE :narrow || '%' OR phone LIKE '%' || :narrow" if narrow else "TRUE"
+    # Of up to a thousand only what they are sorted by: a record costs ten times as much, and most are never shown.
     rows = conn.execute(
         f"""
-        SELECT patient.id, patient.name, patient.merged_into,
-               (SELECT max(registered_at) FROM registration WHERE registration.patient_id = patient.id) AS last
-        FROM {step.source}
-        WHERE {step.condition}
-          AND (:narrow = '' OR replace(birth_date, '-', '') LIKE :narrow || '%' OR phone LIKE '%' || :narrow)
-        LIMIT :cap
+        SELECT {one}, (SELECT max(registered_at) FROM registration WHERE registration.patient_id = {one}) AS last
+        FROM {source} WHERE {step.condition} AND ({narrowed}) LIMIT :cap
         """,
         {
             "value": step.value, "narrow": narrow, "cap": CANDIDATES_CAP,
@@ -211,14 +213,25 @@ def _run(conn: Connection, step: _Step, narrow: str, wanted: int) -> list[Patien
         },
     ).fetchall()  # fmt: skip
     rows.sort(key=lambda row: -(row["last"] or 0))
-    # Of records that were merged, the one that was used last stands for all.
-    people: dict[str, Row] = {}
-    for row in rows:
-        people.setdefault(row["merged_into"] or row["id"], row)
-    rows = list(people.values())
-    if step.why is Found.PINYIN:
-        rows = _likely_first(rows, str(step.value), wanted)
-    return _whole(conn, [row["id"] for row in rows[:wanted]])
+    likely: list[Patient] = []
+    others: list[Patient] = []
+    seen: set[str] = set()
+    for patient in _in_turn(conn, [row["id"] for row in rows], at_once=wanted):
+        # Of records that were merged, the one that was used last stands for all.
+        if (person := patient.merged_into or patient.id) in seen:
+            continue
+        seen.add(person)
+        is_likely = step.why is not Found.PINYIN or pinyin.is_likely(patient.name, str(step.value))
+        (likely if is_likely else others).append(patient)
+        if len(likely) == wanted:
+            break
+    return (likely + others)[:wanted]
+
+
+def _in_turn(conn: Connection, patient_ids: Sequence[str], *, at_once: int) -> Iterator[Patient]:
+    """The records of these ids in their order, read a few at a time."""
+    for begin in range(0, len(patient_ids), at_once):
+        yield from _whole(conn, patient_ids[begin : begin + at_once])
 
 
 def _whole(conn: Connection, patient_ids: Sequence[str]) -> list[Patient]:
@@ -228,14 +241,3 @@ def _whole(conn: Connection, patient_ids: Sequence[str]) -> list[Patient]:
         {"ids": json.dumps(patient_ids)},
     )
     return [from_row(row) for row in rows]
-
-
-def _likely_first(rows: Sequence[Row], key: str, wanted: int) -> list[Row]:
-    """Those whose name is usually read so, then the others; looks no further than it must, since reading costs."""
-    likely: list[Row] = []
-    others: list[Row] = []
-    for row in rows:
-        if len(likely) == wanted:
-            break
-        (likely if pinyin.is_likely(row["name"], key) else others).append(row)
-    return likely + others
