@@ -47,10 +47,9 @@ def checks(document: dict[str, Any]) -> dict[str, str]:
     return {check["name"]: check["outcome"] for check in document["checks"]}
 
 
-def anchors(node: RunningNode) -> dict[str, Any]:
-    """What was noted of the audit log, by why."""
-    found = (json.loads(path.read_bytes()) for path in (node.home / "cloud").glob("*/anchors/*.json"))
-    return {anchor["why"]: anchor for anchor in found}
+def anchors(node: RunningNode) -> list[dict[str, Any]]:
+    """What was noted of the audit log."""
+    return [json.loads(path.read_bytes()) for path in (node.home / "cloud").glob("*/anchors/*.json")]
 
 
 def objects(node: RunningNode) -> list[Path]:
@@ -73,11 +72,12 @@ def test_a_drill_brings_the_sentinel_back(node: RunningNode) -> None:
     conn.close()
     assert (sentinel["action"], json.loads(sentinel["detail"])["why"]) == ("drill_sentinel", "a test")
     # Its number and hash lie beside the copy: a log that is written anew later does not fit them.
-    until(lambda: {"daily", "drill"} <= anchors(node).keys(), within_s=60)
-    noted = anchors(node)["drill"]
-    assert (noted["seq"], noted["hash"]) == (sentinel["seq"], bytes(sentinel["hash"]).hex())
+    head = {"why": "drill", "seq": sentinel["seq"], "hash": bytes(sentinel["hash"]).hex()}
+    until(lambda: any(head.items() <= noted.items() for noted in anchors(node)), within_s=60)
+    until(lambda: any(noted["why"] == "daily" for noted in anchors(node)), within_s=60)
     verified = edge_node("audit", "verify", "--against", "cloud", home=node.home)
-    assert verified.returncode == 0 and "2 of 2 anchors at cloud fit" in verified.stdout, verified.stderr
+    assert verified.returncode == 0, verified.stderr
+    assert re.search(r"\b(\d+) of \1 anchors at cloud fit", verified.stdout), verified.stdout
     # Status and metrics tell of it.
     # A node also drills by itself; what it showed may stand there until this one is read.
     last = until(lambda: told if (told := cloud(node)["last_drill"])["at"] == found["at"] else None, within_s=30)
