@@ -19,10 +19,9 @@ _CONNECTING = re.compile(r"legacy::Error\(\s*Connect,")
 # Answers of these kinds come back the same until somebody changes a key, a name or a right.
 _REFUSED_STATUS = frozenset({301, 400, 401, 403, 404, 405, 409, 411, 412, 501, 507})
 # Codes that pass by themselves although their status is among those. NoSuchUpload: that an upload was complete was not
-# heard in time, and there was nothing left to take back; the next try finds the object. NoSuchKey: some stores list
-# what is still being uploaded, or show late what they have.
+# heard in time, and there was nothing left to take back; the next try finds the object.
 _PASSING_CODES = frozenset(
-    {"RequestTimeout", "OperationAborted", "SlowDown", "ConditionalRequestConflict", "NoSuchUpload", "NoSuchKey"}
+    {"RequestTimeout", "OperationAborted", "SlowDown", "ConditionalRequestConflict", "NoSuchUpload"}
 )
 # What the client's debugging text holds, and what it means; the first that is found counts.
 _CAUSES = (

@@ -95,7 +95,10 @@ class Namespace:
         self.within(write)
 
     def within(self, work: Callable[[], T]) -> T:
-        """Do something in this namespace without a process for it: in a thread that enters it, and ends with it."""
+        """Do something in this namespace without a process for it: in a thread that enters it, and ends with it.
+
+        Nothing that hands its work to older threads, such as a client of S3: those live outside.
+        """
         done: list[T] = []
         failed: list[BaseException] = []
 

@@ -99,11 +99,6 @@ TCP = 'ConnectError(\n        "tcp connect error",\n        10.100.0.9:80,\n    
             *(UNREACHABLE, "404 NoSuchUpload: It may have been completed.", "NoSuchUpload"),
             id="an-upload-that-was-complete-already",
         ),
-        pytest.param(
-            answered("404 Not Found", xml("NoSuchKey", "The specified key does not exist."), method="GET"),
-            *(UNREACHABLE, "404 NoSuchKey: The specified key does not exist.", "NoSuchKey"),
-            id="listed-and-not-there-yet",
-        ),
         pytest.param(answered("502 Bad Gateway", "<html>"), UNREACHABLE, "502", None, id="a-gateway-without-its-store"),
         pytest.param(answered("302 Found"), UNREACHABLE, "302", None, id="sent-to-a-login-page"),
         pytest.param(
