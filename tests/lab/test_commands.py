@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from tests.lab import namespace
 from tests.lab.topology import ROOT
 from tests.support.waiting import until
 
-BUILT_WITHIN_S, GONE_WITHIN_S = 60.0, 20.0
+BUILT_WITHIN_S, GONE_WITHIN_S = 60.0, 60.0
 
 
 def command(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -46,7 +47,9 @@ def test_two_shells(can_build: None, tmp_path: Path) -> None:
             assert len(namespace.names(name)) == 6
 
             os.kill(up.pid, signal.SIGINT)
-            assert up.wait(GONE_WITHIN_S) == 0, log.read_text()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                up.wait(GONE_WITHIN_S)
+            assert up.returncode == 0, log.read_text()
         finally:
             up.kill()
     assert namespace.names(name) == []
