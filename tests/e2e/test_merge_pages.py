@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.test_by_keyboard import press_alt
 from tests.support import clinic as work
-from tests.support.clinic import SHAN, WIDE, Clinic, Person
-from tests.support.pages import Trouble, faults, overflow
+from tests.support.clinic import SHAN, Clinic, Person
+from tests.support.pages import Trouble, judge_and_keep
 
 SHOTS = Path(__file__).parent / "shots"
-TABLET: ViewportSize = {"width": 800, "height": 1100}
 REGISTRAR, NURSE, MANAGER = "zhoumin", "linfang", "hanmei"
 OLD = Person(name="单雅琴", sex="2", birth_date="1980-03-14", phone="13911112222", address="东门街道槐荫巷 8 号")
 NEW = replace(SHAN, address="西城街道桂花里 12 号")
@@ -157,18 +156,10 @@ def test_a_page_of_the_desk(desk: Desk, name: str, language: str) -> None:
 def look(
     desk: Desk, name: str, language: str, reach: Callable[[Desk, Page], None], *, status: int = 200, who: str
 ) -> None:
-    page = desk.clinic.open(who, language=language)
-    trouble = Trouble(page, expected_status={200, status})
-    try:
-        reach(desk, page)
-        said = faults(page, language=language)
-        for size in (WIDE, TABLET):
-            page.set_viewport_size(size)
-            said += overflow(page)
-            page.screenshot(path=SHOTS / f"{name}-{language}-{size['width']}.png")
-        assert not [*dict.fromkeys(said), *trouble.lines]
-    finally:
-        page.close()
+    judge_and_keep(
+        desk.clinic.open(who, language=language), lambda page: reach(desk, page), as_file=SHOTS / name,
+        language=language, status=status,
+    )  # fmt: skip
 
 
 def merged(desk: Desk, page: Page) -> None:

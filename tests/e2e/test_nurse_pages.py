@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, expect
 
 from tests.support import clinic as work
-from tests.support.clinic import GULI, OUYANG, SHAN, TAN, WIDE, Clinic, Person
-from tests.support.pages import Trouble, faults, overflow
+from tests.support.clinic import GULI, OUYANG, SHAN, TAN, Clinic, Person
+from tests.support.pages import Trouble, judge_and_keep
 
 SHOTS = Path(__file__).parent / "shots"
-TABLET: ViewportSize = {"width": 800, "height": 1100}
 NURSE = "linfang"
 NEWBORN = Person(name="单雅琴之女", sex="2", birth_date=datetime.now(UTC).date().isoformat(), phone="13805162207")
 
@@ -166,18 +165,10 @@ PAGES: dict[str, tuple[int, Callable[[Morning, Page], None]]] = {
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_of_the_nurse(morning: Morning, name: str, language: str) -> None:
     status, reach = PAGES[name]
-    page = morning.clinic.open(NURSE, language=language)
-    trouble = Trouble(page, expected_status={200, status})
-    try:
-        reach(morning, page)
-        said = faults(page, language=language)
-        for size in (WIDE, TABLET):
-            page.set_viewport_size(size)
-            said += overflow(page)
-            page.screenshot(path=SHOTS / f"{name}-{language}-{size['width']}.png")
-        assert not [*dict.fromkeys(said), *trouble.lines]
-    finally:
-        page.close()
+    judge_and_keep(
+        morning.clinic.open(NURSE, language=language), lambda page: reach(morning, page), as_file=SHOTS / name,
+        language=language, status=status,
+    )  # fmt: skip
 
 
 def test_a_newborn_is_registered_by_keyboard(morning: Morning) -> None:

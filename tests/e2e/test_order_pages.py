@@ -14,10 +14,9 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.support import clinic as work
 from tests.support.clinic import GULI, SHAN, TAN, WIDE, Clinic
-from tests.support.pages import Trouble, faults, overflow
+from tests.support.pages import TABLET, Trouble, judge_and_keep
 
 SHOTS = Path(__file__).parent / "shots"
-TABLET: ViewportSize = {"width": 800, "height": 1100}
 NURSE, DOCTOR = "linfang", "shenliqun"
 PENICILLIN = "W003"
 
@@ -197,18 +196,10 @@ DOCTORS: dict[str, tuple[int, Callable[[Morning, Page], None]]] = {
 @pytest.mark.parametrize("name", [*NURSES, *DOCTORS])
 def test_a_page_of_orders(morning: Morning, name: str, language: str) -> None:
     who, (status, reach) = (NURSE, NURSES[name]) if name in NURSES else (DOCTOR, DOCTORS[name])
-    page = morning.clinic.open(who, language=language)
-    trouble = Trouble(page, expected_status={200, status})
-    try:
-        reach(morning, page)
-        said = faults(page, language=language)
-        for size in (WIDE, TABLET):
-            page.set_viewport_size(size)
-            said += overflow(page)
-            page.screenshot(path=SHOTS / f"{name}-{language}-{size['width']}.png", full_page=True)
-        assert not [*dict.fromkeys(said), *trouble.lines]
-    finally:
-        page.close()
+    judge_and_keep(
+        morning.clinic.open(who, language=language), lambda page: reach(morning, page), as_file=SHOTS / name,
+        language=language, status=status, full=True,
+    )  # fmt: skip
 
 
 def test_a_nurse_carries_out_by_keyboard(morning: Morning) -> None:

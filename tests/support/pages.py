@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, Request, Response
+from playwright.sync_api import ConsoleMessage, Page, Request, Response, ViewportSize
+
+from tests.support.clinic import WIDE
+
+TABLET: ViewportSize = {"width": 800, "height": 1100}
 
 # Roles of the accessibility tree that people act on; Chromium's own computation of the name is the judge.
 ACTED_ON = frozenset(
@@ -181,3 +186,23 @@ def _untranslated(page: Page, language: str) -> Iterator[str]:
                 yield f"not Chinese: {text[:80]!r}"
         if language == "en" and can_be_marked and not tag.startswith("zh") and re.search(r"[\u3400-\u9fff]", text):
             yield f"not English, and not marked as Chinese: {text[:80]!r}"
+
+
+def judge_and_keep(
+    page: Page, reach: Callable[[Page], None], *, as_file: Path, language: str, status: int = 200, full: bool = False
+) -> None:
+    """Bring a page to what is to be seen, judge it in a wide window and on a tablet, keep a picture of each, close it.
+
+    `status` is what the last answer may be besides 200; the pictures are `<as_file>-<language>-<width>.png`.
+    """
+    trouble = Trouble(page, expected_status={200, status})
+    try:
+        reach(page)
+        said = faults(page, language=language)
+        for size in (WIDE, TABLET):
+            page.set_viewport_size(size)
+            said += overflow(page)
+            page.screenshot(path=f"{as_file}-{language}-{size['width']}.png", full_page=full)
+        assert not [*dict.fromkeys(said), *trouble.lines]
+    finally:
+        page.close()
