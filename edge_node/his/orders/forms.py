@@ -18,7 +18,7 @@ NOTE_MAX, REASON_MAX, WANTED_MAX = 200, 200, 60
 LABELS: Mapping[str, Text] = {
     "placed_at": text("Placed at"),
     "result": text("Result"),
-    "read_note": text("What was seen"),
+    "read_note": text("What the skin shows"),
     "refused_note": text("Why not"),
     "correct_note": text("What was wrong"),
     "correct_to": text("What is right"),

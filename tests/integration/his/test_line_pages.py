@@ -103,7 +103,7 @@ def test_a_line_has_its_picture_its_incidents_and_what_was_agreed(his: His, conf
         assert words in page, words
     newest = re.search(r"edge-node line evidence (\d+\.\d+)", page)
     assert newest is not None and f'<td class="num mono">{newest[1]}</td>' in page
-    assert re.search(r"98\.\d\d\d?% <small>agreed 99.9%", page)
+    assert re.search(r"98\.\d\d\d?% <small>of the known time</small> <small>agreed 99.9%", page)
 
 
 def test_the_console_has_a_picture_for_each_line(his: His, config: Config) -> None:
