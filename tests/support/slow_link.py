@@ -96,6 +96,9 @@ async def _serve(listen: int, to: int, round_trip_s: float, bytes_per_s: float |
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if bytes_per_s is not None:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _THIN_BUFFER_BYTES)
+        # Segments of a cable's size: loopback's are larger than this buffer, and a window that opens by less than one
+        # is not told; the sender then waits for its own probes, and gives up after 30 s without a byte (reqwest).
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1448)
     door.bind(("127.0.0.1", listen))
     server = await asyncio.start_server(accepted, sock=door, limit=1 << (12 if bytes_per_s else 16))
     print("ready", flush=True)
