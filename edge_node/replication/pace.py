@@ -10,8 +10,8 @@ RATED_BYTES = 50_000
 WAIT_S = 0.2
 # Two parts that left together end a moment apart, longer on a busy machine: such a wait is none beside the long ones.
 SAME_BURST = 0.25
-# What a client has filled of its next part while the others leave, when its first wait ends.
-FILLED_BYTES = 5 << 20
+# What was taken and waits behind the parts that leave, when the first wait ends: two chunks queued, one at hand.
+FILLED_BYTES = 3 << 20
 # The newest transfer counts for this part of the rate; a line changes over minutes.
 NEWEST_PART = 0.3
 

@@ -42,11 +42,11 @@ PART_BYTES, MEGABYTE = 5 << 20, 1 << 20
 
 
 def upload_at(seconds: float, *, size_bytes: int, apart_s: float = 0.0) -> Upload:
-    """One that began at 100.0, as the client takes it: three parts at once, then two whenever two have left.
+    """One that began at 100.0, as the client takes it: two parts and three chunks, then two whenever two left.
 
     The second of the two is taken `apart_s` after the first.
     """
-    upload, taken, may_take, left_at = Upload(began_s=100.0), 0, 3 * PART_BYTES, 0.0
+    upload, taken, may_take, left_at = Upload(began_s=100.0), 0, 2 * PART_BYTES + 3 * MEGABYTE, 0.0
     while left_at <= seconds and taken < size_bytes:
         second = may_take - PART_BYTES
         while taken < min(may_take, size_bytes):
