@@ -27,7 +27,8 @@ test-long: $(TOOLS) ## the long variants: hours, hundreds of cuts
 test-deps: ## install what the skippable tiers need (Debian packages, as root)
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends python3-venv make git iproute2 ca-certificates util-linux \
-		systemd systemd-container mmdebstrap zstd nftables frr xfsprogs e2fsprogs shellcheck chromium fonts-noto-cjk fonts-noto-cjk-extra prometheus prometheus-alertmanager libnss3-tools >/dev/null
+		systemd systemd-container mmdebstrap zstd nftables frr xfsprogs e2fsprogs shellcheck chromium fonts-noto-cjk fonts-noto-cjk-extra prometheus prometheus-alertmanager libnss3-tools \
+		exfat-fuse exfatprogs >/dev/null
 
 check: $(TOOLS) ## format, lint, types
 	@$(BIN)/ruff format --check .
@@ -43,8 +44,8 @@ lab: $(TOOLS) ## build a clinic, two carriers and a cloud to try outages in (as 
 bench: $(TOOLS) ## print the benchmark tables
 	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python -m tests.bench.$$(basename $$file .py) || exit 1; done
 
-bundle: $(RUNTIME) ## one archive in dist/ that installs on a Debian 12 (x86_64) without internet
-	@$(BIN)/python -m edge_node.release.build --to dist
+bundle: $(RUNTIME) ## one archive in dist/ that installs on a Debian 12 (x86_64) without internet; signed with KEY=maker.pem
+	@$(BIN)/python -m edge_node.release.build --to dist $(KEY:%=--key %) $(ALSO:%=--also %)
 
 translations: $(TOOLS) ## extract the sentences of the pages, update and compile the catalogs
 	@$(BIN)/python -m tests.support.catalogs

@@ -205,6 +205,8 @@ put_release() {
     # Here and not by the services, which may not write to it. A file for another Python is no reason to stop.
     "$release/bin/python" -m compileall -q -j 0 "$release/lib" || true
     cp "$here/release.json" "$here/README.md" "$here/install.sh" "$release/"
+    # Whose signatures it takes on the bundle that comes after it.
+    [ ! -f "$here/makers" ] || cp "$here/makers" "$release/"
     sync -f "$release"
     printf '%s\n' "$sums" >"$release/.whole.new"
     mv "$release/.whole.new" "$release/.whole"
@@ -310,6 +312,11 @@ start() {
 
 hand_over() {
     say ''
+    if [ -f "$release/makers" ]; then
+        say 'The next bundle is taken if one of these has signed it; compare the key with what its maker gave you by another way:'
+        sed 's/^/  /' "$release/makers"
+        say ''
+    fi
     if "$COMMAND" handover --help >/dev/null 2>&1; then
         "$COMMAND" handover || true
     else

@@ -24,6 +24,8 @@ from edge_node.release.bundle import own_schemas, read_manifest, unpack, unsound
 from edge_node.release.machine import Machine, call
 from edge_node.release.preflight import Facts, obstacles
 from edge_node.release.releases import Releases, mark_of
+from edge_node.release.settle import settle as settle_releases
+from edge_node.release.signature import makers_of, why_untrusted
 from edge_node.release.upgrade import Upgrade, Wish
 from edge_node.status import status_reader
 from edge_node.store import inspect
@@ -38,39 +40,67 @@ CURRENT_WITHIN_S = 30.0
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True), required=False)
 @click.option("--back", is_flag=True, help="Return to the release before, because somebody wants it so.")
+@click.option(
+    "--settle",
+    is_flag=True,
+    help="Put right what an upgrade has left that was cut off by a power cut, as "
+    "the start of the machine does by itself.",
+)
+@click.option(
+    "--unsigned", is_flag=True, help="Take BUNDLE although nobody whom the release in use knows has signed it."
+)
 @click.option("--watch", default="30s", show_default=True, help="How long the new release must be well at a stretch.")
 @click.option("--dry-run", is_flag=True, help="Look at everything, say what would be done, and change nothing.")
 @click.option("--reason", default="", help="Why, for the record.")
 @where_options
 @click.pass_obj
-def upgrade(where: Where, bundle: Path | None, back: bool, watch: str, dry_run: bool, reason: str) -> None:
+def upgrade(
+    where: Where,
+    bundle: Path | None,
+    back: bool,
+    settle: bool,
+    unsigned: bool,
+    watch: str,
+    dry_run: bool,
+    reason: str,
+) -> None:
     """Take this machine to the release of BUNDLE (an archive, or what it unpacks to), and back if that is not well.
 
-    The pages wait for seconds, and are not refused. Killed at any step it is given again, and ends the same. Nothing of
-    the data is taken back: what a release adds to the databases, the release before can live with.
+    The pages wait for seconds, and are not refused. Killed at any step it is given again, and ends the same; where the
+    power goes meanwhile, the start of the machine returns to the release before, or stays with the new one if that had
+    been found well. Nothing of the data is taken back: what a release adds to the databases, the release before can
+    live with.
     """
-    if (bundle is None) is not back:
+    if sum((bundle is not None, back, settle)) != 1:
         raise UsageError("usage", "give a bundle, or --back", context=None, hint="edge-node upgrade ARCHIVE --dry-run")
     try:
         watch_s = parse_duration(watch)
     except ValueError as error:
         raise UsageError("usage", f"--watch {watch!r}: {error}", context=None, hint="such as 30s") from error
-    config = where.load()
     releases = Releases()
+    if settle:
+        with _alone(releases):
+            # Without a look at the configuration: one that is wrong is no reason to start what may not work.
+            settle_releases(releases, where=where.arguments(), by=caller(), reason=reason, tell=answer, dry_run=dry_run)
+        return
+    config = where.load()
     machine = Machine(
         releases.root, status=status_reader(config, SystemClock()), listen=config.his.listen, tls=bool(config.his.tls)
     )
     with _alone(releases):
         if bundle is None:
-            wish = Wish(target="", bundle=None, watch_s=watch_s, where=where.arguments(), reason=reason, by=caller())
+            before = releases.previous() or ""
+            wish = Wish(
+                target=before, bundle=None, watch_s=watch_s, where=where.arguments(), reason=reason, by=caller()
+            )
             _go_back(Upgrade(releases, machine, wish, answer), dry_run=dry_run)
             return
         folder = unpack(bundle, releases.root / "incoming")
         try:
             _upgrade(config, releases, machine, folder, Wish(
                 target=read_manifest(folder).version, bundle=folder, watch_s=watch_s, where=where.arguments(),
-                reason=reason, by=caller(),
-            ), dry_run=dry_run)  # fmt: skip
+                reason=f"{reason} (--unsigned)".strip() if unsigned else reason, by=caller(),
+            ), unsigned=unsigned, dry_run=dry_run)  # fmt: skip
         finally:
             shutil.rmtree(releases.root / "incoming", ignore_errors=True)
 
@@ -115,14 +145,16 @@ def _go_back(work: Upgrade, *, dry_run: bool) -> None:
     answer(f"release {before} is in use again")
 
 
-def _upgrade(config: Config, releases: Releases, machine: Machine, folder: Path, wish: Wish, *, dry_run: bool) -> None:
+def _upgrade(
+    config: Config, releases: Releases, machine: Machine, folder: Path, wish: Wish, *, unsigned: bool, dry_run: bool
+) -> None:
     work = Upgrade(releases, machine, wish, answer)
     found = work.found()
     # One that is under way has been asked already whether it may begin, and is not stopped half-way.
     if found.current != wish.target:
         if not dry_run:
             work.settle()
-        _refuse(_look(config, releases, wish, folder, found.current))
+        _refuse(_look(config, releases, wish, folder, found.current, unsigned=unsigned))
         _tell_restore_point(config)
     steps = work.plan()
     if dry_run:
@@ -138,11 +170,12 @@ def _upgrade(config: Config, releases: Releases, machine: Machine, folder: Path,
         talk(f"reason: {wish.reason}")
 
 
-def _look(config: Config, releases: Releases, wish: Wish, folder: Path, current: str) -> Facts:
+def _look(config: Config, releases: Releases, wish: Wish, folder: Path, current: str, *, unsigned: bool) -> Facts:
     manifest, state_dir = read_manifest(folder), config.node.state_dir
     return Facts(
         manifest=manifest,
         unsound=unsound(folder),
+        untrusted=None if unsigned else why_untrusted(folder, makers_of(releases.folder(current))),
         mark=mark_of(folder),
         installed_mark=releases.whole().get(manifest.version),
         current=current,

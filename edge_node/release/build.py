@@ -1,6 +1,6 @@
 """Make a bundle of the source tree in the working folder.
 
-    python -m edge_node.release.build --to dist
+    python -m edge_node.release.build --to dist [--key KEY.pem ...] [--also NEXT.pem ...]
 
 Packages come by the ordinary pip, wheels only, each with a digest of requirements.lock. What the target is stands here,
 and does not depend on the machine that builds. The same commit gives the same bytes.
@@ -17,10 +17,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_node import __version__
 from edge_node.release.bundle import INSTALLER, LOCK, MANIFEST, SUMS, WHEELS, Manifest, digest, own_schemas
+from edge_node.release.signature import public_of, sign, write_makers
 
 # Debian 12: its Python, and its C library, which takes what was built for any older one (manylinux2014 is 2.17).
 PYTHON = "3.11"
@@ -35,9 +37,16 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("dist"), help="where the archive goes")
     parser.add_argument("--arch", default=platform.machine(), help="the target's processor, such as x86_64")
     parser.add_argument("--wheels", type=Path, help="a folder with the packages of requirements.lock; none is fetched")
+    key_help = "sign with this Ed25519 key (PEM), and have the release take the next bundle by it alone; also twice"
+    parser.add_argument("--key", type=Path, action="append", default=[], help=key_help)
+    parser.add_argument(
+        "--also", type=Path, action="append", default=[], help="a public key (PEM) by which it takes the next one, too"
+    )
     given = parser.parse_args()
     try:
-        archive = build(Path.cwd(), given.to, arch=given.arch, wheels=given.wheels)
+        archive = build(Path.cwd(), given.to, arch=given.arch, wheels=given.wheels, keys=given.key, also=given.also)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: no bundle was made: {error}\nhint: openssl genpkey -algorithm ed25519 -out maker.pem")
     except subprocess.CalledProcessError:
         # pip has said above what it did not get.
         sys.exit(
@@ -47,8 +56,22 @@ def main() -> None:
     print(f"{archive}  {archive.stat().st_size / 1e6:.0f} MB\nSHA-256  {digest(archive)}")
 
 
-def build(source: Path, to: Path, *, arch: str, wheels: Path | None = None) -> Path:
-    """Make the bundle of `source` below `to`; the archive. Raises subprocess.CalledProcessError where pip fails."""
+def build(
+    source: Path,
+    to: Path,
+    *,
+    arch: str,
+    wheels: Path | None = None,
+    keys: Sequence[Path] = (),
+    also: Sequence[Path] = (),
+) -> Path:
+    """Make the bundle of `source` below `to`; the archive.
+
+    Raises subprocess.CalledProcessError where pip fails, ValueError or OSError where a key is none.
+    """
+    # Named by their files, before anything that takes long.
+    makers = [(public_of(path.read_bytes()), path.stem) for path in (*keys, *also)]
+    private = [path.read_bytes() for path in keys]
     released = _released(source)
     manifest = Manifest(version=__version__, arch=arch, python=PYTHON, released=released, schemas=own_schemas())
     to.mkdir(parents=True, exist_ok=True)
@@ -66,9 +89,13 @@ def build(source: Path, to: Path, *, arch: str, wheels: Path | None = None) -> P
         (folder / MANIFEST).write_text(manifest.text(), encoding="utf-8")
         shutil.copyfile(source / INSTALLER, folder / INSTALLER)
         shutil.copyfile(README, folder / "README.md")
+        if makers:
+            write_makers(folder, makers)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         sums = "".join(f"{digest(path)}  {path.relative_to(folder)}\n" for path in files)
         (folder / SUMS).write_text(sums, encoding="utf-8")
+        if private:
+            sign(folder, private)
         # Beside, then renamed: an archive under its name is a whole one.
         beside = to / f".{manifest.name}.part"
         _pack(folder, beside, released)

@@ -4,6 +4,8 @@
     └── edge-node-0.2.0-x86_64/
         ├── install.sh  README.md
         ├── SHA256SUMS          of every other file
+        ├── SHA256SUMS.sig      who stands for it, where somebody does (`signature.py`)
+        ├── makers              whose signatures the release takes on the next bundle, where it asks for any
         ├── release.json        what it is (`Manifest`)
         ├── requirements.lock   every package with the digests it may have
         └── wheels/             the packages, ours among them
@@ -29,6 +31,7 @@ from edge_node.store.databases import DATABASES
 from edge_node.store.migrate import known_names
 
 SUMS, MANIFEST, LOCK, WHEELS, INSTALLER = "SHA256SUMS", "release.json", "requirements.lock", "wheels", "install.sh"
+SIGNATURES, MAKERS = "SHA256SUMS.sig", "makers"
 # 40 MB on a slow disk of a mini PC.
 UNPACKS_WITHIN_S = 300.0
 
@@ -127,7 +130,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def unsound(folder: Path) -> list[Problem]:
-    """Every file that is not as it was when the bundle was made; nothing where all are."""
+    """Every file that is not as it was when the bundle was made, and every other; nothing where all are."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -141,9 +144,13 @@ def unsound(folder: Path) -> list[Problem]:
         except OSError as error:
             found.append(Problem(path=name or SUMS, text=f"cannot be read: {error.strerror}"))
     listed = {line.partition("  ")[2] for line in lines}
-    found += [
-        Problem(path=name, text=f"is not in {SUMS}") for name in (MANIFEST, LOCK, INSTALLER) if name not in listed
-    ]
+    # Beside what is listed pip would find another file, and a link leads out of what was looked at.
+    there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
+    for name in sorted({MANIFEST, LOCK, INSTALLER, *there} - {SUMS, SIGNATURES}):
+        if name in there and there[name].is_symlink():
+            found.append(Problem(path=name, text="is a link, which no bundle has"))
+        elif name not in listed:
+            found.append(Problem(path=name, text=f"is not in {SUMS}"))
     return found
 
 

@@ -1,10 +1,11 @@
 """Which steps lead from one release to another; pure.
 
-    units  restart*  stage  check  migrate  switch  units  restart*  watch  prune
-                                                                       └─ not well: switch-back  units  restart*  watch
+    units  restart*  fallback  stage  check  migrate  switch  units  restart*  watch  prune  close
+                                                       not well: switch-back  units  restart*  watch  close
 
 Each step is harmless to repeat, and what is left to do follows from what is found: an upgrade that was killed, wherever
-that was, is run again, and ends as it would have ended.
+that was, is run again, and ends as it would have ended. Where the machine starts anew before that, `at_start` says what
+is done without anybody's command.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ class Action(StrEnum):
     MIGRATE = "migrate"
     SWITCH = "switch"
     SWITCH_BACK = "switch-back"
+    FALLBACK = "fallback"
     UNITS = "units"
     RESTART = "restart"
     WATCH = "watch"
     PRUNE = "prune"
+    CLOSE = "close"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +50,12 @@ SENTENCES = {
     Action.MIGRATE: "migrate the databases for release {0}, after a copy",
     Action.SWITCH: "make release {0} the one that is started",
     Action.SWITCH_BACK: "make release {0} the one that is started again",
+    Action.FALLBACK: "have a power cut from here on lead to release {0}",
     Action.UNITS: "install the units of release {0}",
     Action.RESTART: "restart {0}",
     Action.WATCH: "watch whether release {0} is well",
     Action.PRUNE: "remove the releases that release {0} leaves unneeded",
+    Action.CLOSE: "end the upgrade with release {0} in use",
 }
 
 
@@ -58,11 +63,13 @@ SENTENCES = {
 class Found:
     """What is on the machine. `whole`: releases that are complete; `proven`: those that were once found well here.
 
-    `running`: the release that each service's process was started from; None where there is no process.
+    `running`: the release that each service's process was started from; None where there is no process. `fallback`: the
+    release that a start of the machine leads to, None where no upgrade is under way.
     """
 
     current: str
     previous: str | None
+    fallback: str | None
     whole: frozenset[str]
     proven: frozenset[str]
     running: Mapping[str, str | None]
@@ -79,9 +86,13 @@ def forward(found: Found, target: str) -> tuple[Step, ...]:
 
     (Who gives a bundle again weeks later must not be taken back to the release before for a fault of today.)
     """
-    if found.current == target and target in found.proven:
-        return ()
+    tidying = (Step(action=Action.PRUNE, subject=target), Step(action=Action.CLOSE, subject=target))
+    if found.current == target and target in found.proven and found.fallback in (None, target):
+        return tidying if found.fallback else ()
     steps = []
+    before = (found.fallback or found.previous) if found.current == target else found.current
+    if before is not None and (found.current != target or found.fallback is None):
+        steps.append(Step(action=Action.FALLBACK, subject=before))
     if found.current != target:
         if target not in found.whole:
             steps.append(Step(action=Action.STAGE, subject=target))
@@ -89,8 +100,7 @@ def forward(found: Found, target: str) -> tuple[Step, ...]:
     steps.append(Step(action=Action.UNITS, subject=target))
     steps += _restarts(found, target)
     steps.append(Step(action=Action.WATCH, subject=target))
-    steps.append(Step(action=Action.PRUNE, subject=target))
-    return tuple(steps)
+    return (*steps, *tidying)
 
 
 def back(found: Found) -> tuple[Step, ...]:
@@ -101,10 +111,53 @@ def back(found: Found) -> tuple[Step, ...]:
     if found.previous is None or found.previous not in found.whole or found.previous == found.current:
         return ()
     return (
+        *((Step(action=Action.FALLBACK, subject=found.previous),) if found.fallback != found.previous else ()),
         Step(action=Action.SWITCH_BACK, subject=found.previous),
         Step(action=Action.UNITS, subject=found.previous),
         *_restarts(found, found.previous),
         Step(action=Action.WATCH, subject=found.previous),
+        Step(action=Action.CLOSE, subject=found.previous),
+    )
+
+
+class Outcome(StrEnum):
+    """How an upgrade ended that was cut off, once the machine has started anew."""
+
+    # The release that was in use before it is in use: still, or again.
+    KEPT = "kept"
+    # What was wanted is in use: it had been found well, or was to be returned to.
+    REACHED = "reached"
+    # What was in use before is not on the disk any more, and nothing was changed.
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """What the start of the machine does about it, before any service is started."""
+
+    outcome: Outcome
+    steps: tuple[Step, ...]
+
+
+def at_start(*, fallback: str | None, current: str | None, target: str, whole: frozenset[str]) -> Settling | None:
+    """After a power cut in the middle of an upgrade to `target`; None where none was under way.
+
+    Nobody would watch a release that was not found well yet, so `fallback` is what is started: the release before until
+    the new one has been found well, then that one. How far the databases have come is not asked: a migration only adds,
+    and the release before works with them. Harmless to repeat, and a cut in the middle of it leads to the same end.
+    """
+    if fallback is None:
+        return None
+    if fallback not in whole:
+        return Settling(outcome=Outcome.LEFT, steps=(Step(action=Action.CLOSE, subject=current or target),))
+    back_first = (Step(action=Action.SWITCH_BACK, subject=fallback),) if current != fallback else ()
+    return Settling(
+        outcome=Outcome.REACHED if fallback == target else Outcome.KEPT,
+        steps=(
+            *back_first,
+            Step(action=Action.UNITS, subject=fallback),
+            Step(action=Action.CLOSE, subject=fallback),
+        ),
     )
 
 

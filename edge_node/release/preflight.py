@@ -22,6 +22,8 @@ class Facts:
 
     manifest: Manifest
     unsound: Sequence[Problem]
+    # Why nobody whom the release in use knows stands for the bundle; None: somebody does, or it was not asked.
+    untrusted: str | None
     # The bundle's mark, and that of the release of the same version that is installed already, if one is.
     mark: str
     installed_mark: str | None
@@ -61,6 +63,8 @@ Found = tuple[str, str, ExitCode]
 def _bundle(facts: Facts) -> list[Found]:
     manifest = facts.manifest
     found: list[Found] = [(problem.path, problem.text, ExitCode.USAGE) for problem in facts.unsound]
+    if facts.untrusted is not None:
+        found.append(("the bundle", f"{facts.untrusted}: --unsigned takes it all the same", ExitCode.USAGE))
     new, now = version_key(manifest.version), version_key(facts.current)
     if new is None:
         found.append(("the bundle", f"{manifest.version!r} is no version: three numbers", ExitCode.USAGE))

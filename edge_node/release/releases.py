@@ -6,6 +6,7 @@
 ├── releases/0.2.0/
 ├── current             -> releases/0.2.0, what the units start
 ├── previous            -> releases/0.1.0, what an upgrade goes back to
+├── fallback            -> releases/0.1.0, only while an upgrade is under way: what a start of the machine leads to
 ├── lock                held by whoever installs or upgrades
 └── upgrades.jsonl      what was done here, one line a step
 """
@@ -13,14 +14,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from pathlib import Path
 
 from edge_node.base.files import atomic_write
 from edge_node.release.bundle import SUMS, digest, version_key
-
-ROOT = Path("/opt/edge-node")
+from edge_node.release.history import FALLBACK, HISTORY, ROOT
+from edge_node.store.copies import sync
 
 
 class Releases:
@@ -28,7 +28,7 @@ class Releases:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
-        self.lock, self.history = root / "lock", root / "upgrades.jsonl"
+        self.lock, self.history = root / "lock", root / HISTORY
 
     def current(self) -> str | None:
         """The version that the units start; None where nothing is installed."""
@@ -41,6 +41,10 @@ class Releases:
             return before
         older = [one for one in self.proven() & self.whole().keys() if one != current]
         return max(older, key=_key, default=None)
+
+    def fallback(self) -> str | None:
+        """The version that a start of the machine leads to; None where no upgrade is under way."""
+        return self._named(FALLBACK)
 
     def folder(self, version: str) -> Path:
         return self.root / "releases" / version
@@ -78,6 +82,16 @@ class Releases:
         """The same for the way back, which leaves `previous` as it is: what failed is nothing to go back to."""
         self._link("current", version)
 
+    def fall_back_to(self, version: str) -> None:
+        """Have a start of the machine lead to this release, until `close`."""
+        if self.fallback() != version:
+            self._link(FALLBACK, version)
+
+    def close(self) -> None:
+        """No upgrade is under way any more."""
+        (self.root / FALLBACK).unlink(missing_ok=True)
+        sync(self.root)
+
     def spare(self) -> list[str]:
         """What need not be kept, oldest first: what is older than the release in use, but for one to go back to."""
         current = self.current()
@@ -107,11 +121,7 @@ class Releases:
         beside.unlink(missing_ok=True)
         beside.symlink_to(Path("releases") / version)
         beside.replace(self.root / name)
-        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(self.root)
 
 
 def _key(version: str) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from edge_node.base.clock import SystemClock, utc_text
 from edge_node.base.errors import EdgeError, ExitCode, Problem, ServiceError
-from edge_node.base.files import append_line
 from edge_node.release.health import ailments, is_hopeless
+from edge_node.release.history import append
 from edge_node.release.machine import Machine, call
 from edge_node.release.plan import Action, Found, Step, back, forward, to_settle
 from edge_node.release.releases import Releases
@@ -69,6 +69,7 @@ class Upgrade:
         return Found(
             current=current,
             previous=self._releases.previous(),
+            fallback=self._releases.fallback(),
             whole=frozenset(self._releases.whole()),
             proven=self._releases.proven(),
             running={name: unit.release for name, unit in self._machine.units().items()},
@@ -103,6 +104,12 @@ class Upgrade:
         except Unwell as error:
             self._record("unwell", target, why=str(error))
             self._return(error)
+        except EdgeError:
+            current = self._releases.current()
+            if current is not None and current != target:
+                # Nothing that runs was touched, and there is nothing to come back from.
+                self._do(Step(action=Action.CLOSE, subject=current))
+            raise
 
     def plan(self) -> Sequence[Step]:
         """What `carry_out` would do."""
@@ -123,6 +130,7 @@ class Upgrade:
             for step in steps:
                 self._do(step)
         except Unwell as error:
+            self._do(steps[-1])
             raise _unwell(f"release {steps[0].subject} is in use again, and not well either", error.problems) from error
 
     def _return(self, why: Unwell) -> None:
@@ -135,6 +143,7 @@ class Upgrade:
             for step in steps:
                 self._do(step)
         except Unwell as error:
+            self._do(steps[-1])
             text = f"release {target} was not well, {before} is in use again, and not well either"
             raise _unwell(text, (*why.problems, *error.problems)) from error
         raise _unwell(
@@ -165,6 +174,8 @@ class Upgrade:
                 self._releases.switch(subject)
             case Action.SWITCH_BACK:
                 self._releases.switch_back(subject)
+            case Action.FALLBACK:
+                self._releases.fall_back_to(subject)
             case Action.UNITS:
                 try:
                     self._command(subject, "units", "install")
@@ -176,10 +187,14 @@ class Upgrade:
             case Action.WATCH:
                 self._watch(subject)
                 self._releases.prove(subject)
+                # From here on a power cut leads to this one, and the release before may go.
+                self._releases.fall_back_to(subject)
             case Action.PRUNE:
                 more["removed"] = self._releases.spare()
                 for version in more["removed"]:
                     self._releases.remove(version)
+            case Action.CLOSE:
+                self._releases.close()
         self._record(action, subject, seconds=round(time.monotonic() - began, 1), **more)
 
     def _command(self, release: str, *arguments: str, timeout_s: float = COMMAND_WITHIN_S) -> str:
@@ -227,8 +242,7 @@ class Upgrade:
             "at": utc_text(SystemClock().wall_ms()), "by": wish.by, "reason": wish.reason, "target": wish.target,
             "did": did, "subject": subject, **more,
         }  # fmt: skip
-        with self._releases.history.open("ab") as file:
-            append_line(file, record)
+        append(self._releases.history, record)
 
 
 def _unwell(text: str, problems: Sequence[Problem], *, hint: str | None = None) -> EdgeError:

@@ -22,6 +22,7 @@ from edge_node import __version__
 from edge_node.base.process import clean_environment
 from edge_node.release import build
 from edge_node.release.bundle import LOCK
+from tests.support.makers import MAKER
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = Path(sys.prefix, "bundles")
@@ -78,7 +79,12 @@ def copy_tree(tree: Path, version: str, changes: Mapping[str, str] | None = None
 
 def build_tree(tree: Path, to: Path) -> Path:
     """What `make bundle` does, with the packages that have been fetched already; the archive, in `to`."""
+    to.mkdir(parents=True, exist_ok=True)
+    key = to.with_name(f"{to.name}-key") / "maker.pem"
+    key.parent.mkdir(exist_ok=True)
+    key.write_bytes(MAKER)
     argv = [sys.executable, "-m", "edge_node.release.build", "--to", str(to), "--wheels", str(wheels())]
+    argv += ["--key", str(key)]
     pip = {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
     made = subprocess.run(
         argv, cwd=tree, capture_output=True, text=True, timeout=BUILT_WITHIN_S,

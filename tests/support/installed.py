@@ -18,6 +18,7 @@ from tests.support.machine_image import image
 # Where a bundle lies in a machine that is to install it, and what it unpacks to.
 BUNDLES = "/root/bundles"
 INSTALLS_WITHIN_S = 600.0
+CONFIG, AUTHORITY = "/etc/edge-node/edge-node.toml", "/var/lib/edge-node/credentials/ca-cert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +63,17 @@ def install(machine: Machine, name: str, *arguments: str) -> str:
     """Unpack an archive and run its install.sh; what it printed."""
     folder = unpack(machine, name)
     return machine.run(f"{folder}/install.sh", *arguments, timeout_s=INSTALLS_WITHIN_S).stdout
+
+
+def serve_over_tls(machine: Machine) -> None:
+    """Have a training clinic serve its pages as a clinic does: to other computers, by an authority of its own."""
+    machine.run("edge-node", "certificate", "make-authority")
+    listens = re.sub(
+        r'^listen = "127.0.0.1:8080".*$', 'listen = "0.0.0.0:443"\ntls = { issue = true }',
+        machine.read(CONFIG), flags=re.MULTILINE,
+    )  # fmt: skip
+    machine.put(CONFIG, listens, mode=0o640, owner="root:edge-share")
+    machine.run("edge-node", "units", "install")
+    machine.systemctl("stop", "edge-his.service")
+    machine.systemctl("restart", "edge-his.socket")
+    machine.systemctl("start", "edge-his.service")

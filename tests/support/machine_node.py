@@ -17,11 +17,11 @@ from tests.lab import certificates, clinic
 from tests.lab.cloud import PORT as STORE_PORT
 from tests.lab.cloud import Store, StoreKey
 from tests.lab.topology import CLOUD_PREFIX, LAN_ADDRESS, STORE_ADDRESS, TARGETS, TELECOM, Laboratory
-from tests.support.installed import installed
+from tests.support.installed import CONFIG, installed
 from tests.support.machine import Machine, booted
 from tests.support.waiting import until
 
-CONFIG, STATE, RUN = "/etc/edge-node/edge-node.toml", "/var/lib/edge-node", "/run/edge-node"
+STATE, RUN = "/var/lib/edge-node", "/run/edge-node"
 NAS = "/srv/nas"
 # Everything of the system, and nothing that is started for its users.
 BEFORE_SERVICES = "basic.target"

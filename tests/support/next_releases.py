@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge_node import __version__
 from tests.support.bundles import STORE, bundle, locked, make_room
-from tests.support.installed import BUNDLES, INSTALLS_WITHIN_S, Installed, installed
+from tests.support.installed import BUNDLES, INSTALLS_WITHIN_S, Installed, installed, serve_over_tls
 from tests.support.machine import Machine, booted
 
 GOOD, BROKEN = ("0.2.0", "0.3.0", "0.4.0"), "0.5.0"
@@ -63,10 +63,13 @@ def archive(version: str) -> str:
 
 @contextlib.contextmanager
 def upgradable(folder: Path) -> Iterator[tuple[Machine, Installed]]:
-    """A training clinic on this tree's release, with the next ones put beside it already (half a minute each)."""
+    """A training clinic on this tree's release, which serves its pages over TLS on port 443.
+
+    The next releases are put beside it already (half a minute each).
+    """
     base = installed(__version__)
     binds = {f"{BUNDLES}/{version}": next_release(version).parent for version in (*GOOD, BROKEN)}
-    place = STORE / f"upgradable-{'-'.join(path.name for path in (base.disk.parent, *binds.values()))}"[:200]
+    place = STORE / f"upgradable-tls-{'-'.join(path.name for path in (base.disk.parent, *binds.values()))}"[:200]
     with locked("upgradable.lock"):
         if not place.is_dir():
             make_room("upgradable-*")
@@ -76,6 +79,7 @@ def upgradable(folder: Path) -> Iterator[tuple[Machine, Installed]]:
             with booted(beside, layers=[base.disk], binds=binds, keep_disk=True) as machine:
                 for version in (*GOOD, BROKEN):
                     _stage(machine, version)
+                serve_over_tls(machine)
                 machine.off()
             beside.rename(place)
         os.utime(place)

@@ -15,8 +15,9 @@ from edge_node.cli.unit_files import PLAIN_STORE, SEALED_STORE, SERVICES
 from tests.lab.cloud import Store, store
 from tests.lab.topology import laboratory
 from tests.lab.topology import missing as missing_for_a_laboratory
+from tests.support.installed import CONFIG
 from tests.support.machine_image import missing
-from tests.support.machine_node import CONFIG, STATE, BootedNode, booted_node, unit
+from tests.support.machine_node import STATE, BootedNode, booted_node, unit
 from tests.support.waiting import until
 
 CANNOT = missing() or missing_for_a_laboratory()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.installed import installed
+from tests.support.installed import installed, serve_over_tls
 from tests.support.machine import Machine, booted
 from tests.support.machine_image import missing
-from tests.support.machine_node import CONFIG, STATE, unit
+from tests.support.machine_node import STATE, unit
 from tests.support.waiting import until
 
 pytestmark = [
@@ -50,16 +50,9 @@ def test_a_clinic_without_dns_is_served_over_tls_by_its_own_authority(tmp_path: 
 
         # To other computers: with an authority made by root's command, and a key that is the service's all the same.
         machine.run("ip", "address", "add", f"{FIRST}/24", "dev", "lo")
-        machine.run("edge-node", "certificate", "make-authority")
+        serve_over_tls(machine)
         said = machine.run("stat", "--format=%U %a", f"{STATE}/credentials/ca-key").stdout
         assert said.split() == ["edge", "600"]
-        text = re.sub(r'^listen = "127.0.0.1:8080".*$', 'listen = "0.0.0.0:443"\ntls = { issue = true }',
-                      machine.read(CONFIG), flags=re.MULTILINE)  # fmt: skip
-        machine.put(CONFIG, text, mode=0o640, owner="root:edge-share")
-        machine.run("edge-node", "units", "install")
-        machine.systemctl("stop", unit("his"))
-        machine.systemctl("restart", "edge-his.socket")
-        machine.systemctl("start", unit("his"))
         assert machine.run("python3", "-c", ASK, f"https://{FIRST}/healthz").stdout == "ok\n"
         assert wrong(machine) == []
 

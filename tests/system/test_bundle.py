@@ -15,8 +15,10 @@ from edge_node import __version__
 from edge_node.base.process import clean_environment
 from edge_node.release.build import PYTHON
 from edge_node.release.bundle import LOCK, SUMS, digest, read_manifest, unpack, unsound
+from edge_node.release.signature import makers_of, public_of, why_untrusted
 from tests.support import bundles
 from tests.support.bundles import ROOT, build_tree, bundle, copy_tree
+from tests.support.makers import MAKER
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -54,6 +56,11 @@ def test_it_holds_every_package_of_the_lock_and_ours_for_the_target(folder: Path
     manifest = read_manifest(folder)
     assert (manifest.version, manifest.python, manifest.arch) == (__version__, PYTHON, os.uname().machine)
     assert unsound(folder) == []
+
+
+def test_its_maker_has_signed_it_and_signs_the_next(folder: Path) -> None:
+    assert makers_of(folder) == {public_of(MAKER): "maker"}
+    assert why_untrusted(folder, makers_of(folder)) is None
 
 
 def test_nothing_in_the_archive_is_anybodys_or_leaves_its_folder() -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from edge_node import __version__
-from edge_node.release.plan import SERVICES, Action, Step
+from edge_node.release.plan import Action, Step
 from tests.support.machine import Machine
 from tests.support.machine_image import missing
 from tests.support.next_releases import BROKEN, GOOD, archive, upgradable
 from tests.support.reception import reception_at
+from tests.support.upgrading import (
+    STARTS_WITHIN_S,
+    URL,
+    all_on,
+    begin,
+    in_use,
+    migrations,
+    releases,
+    rows,
+    running,
+    steps,
+    upgrade,
+    well,
+)
 from tests.support.waiting import until
 
 lacking = missing()
@@ -22,69 +35,36 @@ pytestmark = [
     pytest.mark.skipif(lacking is not None, reason=lacking or ""),
 ]
 
-URL = "http://127.0.0.1:8080"
-# A quiet machine needs 20 s for one, and a service 2 s to start.
-UPGRADES_WITHIN_S, STARTS_WITHIN_S = 600.0, 240.0
-WATCH = "3s"
 LONG = pytest.mark.long
+SHOWN = """
+import hashlib, socket, ssl
+trust = ssl.create_default_context(cafile="/var/lib/edge-node/credentials/ca-cert")
+with trust.wrap_socket(socket.create_connection(("127.0.0.1", 443), 60), server_hostname="127.0.0.1") as tls:
+    print(hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest())
+"""
 
 
-def upgrade(machine: Machine, version: str) -> tuple[int, str]:
-    """Exit code, and everything that it said."""
-    done = machine.run(
-        "edge-node", "upgrade", archive(version), "--watch", WATCH, "--reason", "row 3",
-        check=False, timeout_s=UPGRADES_WITHIN_S,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+def credentials(machine: Machine) -> str:
+    """Digests, owners and modes of all keys and certificates of the node."""
+    folder = "/var/lib/edge-node/credentials"
+    names = machine.run("sh", "-c", f"cd {folder} && sha256sum * && stat -c '%n %U %G %a' *").stdout
+    assert "ca-key" in names and "data-key" in names
+    return names
 
 
-def running(machine: Machine) -> dict[str, str]:
-    """The release that each service's process was started from."""
-    found = {}
-    for name in SERVICES:
-        pid = machine.show(f"edge-{name}.service", "MainPID")
-        argv = machine.read(f"/proc/{pid}/cmdline") if pid != "0" else ""
-        found[name] = argv.removeprefix("/opt/edge-node/releases/").partition("/")[0]
-    return found
-
-
-def all_on(version: str) -> dict[str, str]:
-    return dict.fromkeys(SERVICES, version)
-
-
-def in_use(machine: Machine) -> str:
-    return machine.run("readlink", "/opt/edge-node/current").stdout.strip().removeprefix("releases/")
-
-
-def well(machine: Machine) -> bool:
-    """Nothing but copies and lines may be wrong: a training clinic has none to speak of."""
-    return machine.run("edge-node", "status", check=False).returncode != 4
-
-
-def rows(machine: Machine, sql: str) -> list[dict[str, str]]:
-    """Of the clinical database, as its owner."""
-    script = (
-        "import json, sys; from edge_node.store.connection import connect_reader; from pathlib import Path\n"
-        "conn = connect_reader(Path('/var/lib/edge-node/data/his.db'))\n"
-        "print(json.dumps([dict(row) for row in conn.execute(sys.argv[1])]))"
-    )
-    said = machine.run("/opt/edge-node/current/bin/python", "-c", script, sql, user="edge").stdout
-    return list(json.loads(said))
-
-
-def migrations(machine: Machine) -> list[str]:
-    sql = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'his' AND name > 'm9' ORDER BY rowid"
-    return [row["name"] for row in rows(machine, sql)]
-
-
-def releases(machine: Machine) -> set[str]:
-    return set(machine.run("ls", "/opt/edge-node/releases").stdout.split())
+def certificate(machine: Machine) -> str:
+    """The one that a browser is shown, which trusts the clinic's authority."""
+    return machine.run("python3", "-c", SHOWN).stdout
 
 
 def test_three_upgrades_and_one_that_fails_under_load(tmp_path: Path) -> None:
-    """Nobody at a desk meets more than a page that takes its time, and what was confirmed is there afterwards."""
+    """Nobody at a desk meets more than a page that takes its time, and what was confirmed is there afterwards.
+
+    Over TLS, on port 443, by the clinic's own authority: each registration makes a connection of its own.
+    """
     with upgradable(tmp_path / "machine") as (machine, clinic):
         until(lambda: well(machine), within_s=STARTS_WITHIN_S, every_s=1)
+        secrets, shown = credentials(machine), certificate(machine)
         with reception_at(machine, tmp_path / "desks", url=URL, password=clinic.passwords["zhoumin"]) as desks:
             for version in GOOD:
                 code, said = upgrade(machine, version)
@@ -97,6 +77,7 @@ def test_three_upgrades_and_one_that_fails_under_load(tmp_path: Path) -> None:
             assert (in_use(machine), running(machine)) == (GOOD[-1], all_on(GOOD[-1]))
             until(lambda: well(machine), within_s=STARTS_WITHIN_S, every_s=1)
             desks.stop()
+        assert (credentials(machine), certificate(machine)) == (secrets, shown), "no computer must trust anything anew"
 
         requests = desks.requests()
         longest = max(request["seconds"] for request in requests)
@@ -115,31 +96,26 @@ def test_three_upgrades_and_one_that_fails_under_load(tmp_path: Path) -> None:
 
 def cut_off(machine: Machine, number: int, version: str, step: Step) -> bool:
     """Begin or go on, and kill it with all that it started when it begins this step; False where it ends before."""
-    unit = f"upgrade-{number}"
-    machine.run(
-        "systemd-run", "--quiet", f"--unit={unit}", "--property=RemainAfterExit=yes",
-        "edge-node", "upgrade", archive(version), "--watch", WATCH,
-    )  # fmt: skip
-
-    def begun() -> str | None:
-        ended = machine.show(f"{unit}.service", "SubState") in ("exited", "failed")
-        if str(step) in machine.journal(f"{unit}.service").splitlines():
-            return "begun"
-        return "ended" if ended else None
-
-    state = until(begun, within_s=UPGRADES_WITHIN_S, every_s=0.1)
-    machine.systemctl("kill", "--signal=KILL", f"{unit}.service", check=False)
-    until(lambda: machine.show(f"{unit}.service", "SubState") in ("exited", "failed", "dead"), within_s=60)
-    machine.systemctl("stop", f"{unit}.service", check=False)
-    return state == "begun"
+    has_begun = begin(machine, number, version, step)
+    unit = f"upgrade-{number}.service"
+    machine.systemctl("kill", "--signal=KILL", unit, check=False)
+    until(lambda: machine.show(unit, "SubState") in ("exited", "failed", "dead"), within_s=60)
+    machine.systemctl("stop", unit, check=False)
+    return has_begun
 
 
-def steps(target: str) -> list[Step]:
-    """Every step of an upgrade, in order."""
-    before = [Step(action=each, subject=target) for each in (Action.STAGE, Action.CHECK, Action.MIGRATE, Action.SWITCH)]
-    after = [Step(action=each, subject=target) for each in (Action.WATCH, Action.PRUNE)]
-    units = Step(action=Action.UNITS, subject=target)
-    return [*before, units, *(Step(action=Action.RESTART, subject=name) for name in SERVICES), *after]
+def takes_nothing_that_nobody_signed(machine: Machine, version: str) -> None:
+    """The release in use names its maker, and the bundle is that maker's but for the signature."""
+    place = "/root/unsigned"
+    machine.run("mkdir", place)
+    machine.run("tar", "--extract", "--file", archive(version), "--directory", place, "--strip-components=1")
+    machine.run("rm", f"{place}/SHA256SUMS.sig")
+    refused = machine.run("edge-node", "upgrade", place, "--dry-run", check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "is not signed, and the release in use takes what maker (" in refused.stderr
+    taken = machine.run("edge-node", "upgrade", place, "--unsigned", "--dry-run")
+    assert f"would make release {version} the one that is started" in taken.stdout
+    machine.run("rm", "-r", place)
 
 
 # Half-way through the databases, between the link and what runs, on the way back.
@@ -152,9 +128,10 @@ def test_cut_off_and_given_again(tmp_path: Path, which: tuple[Action, ...]) -> N
     target = GOOD[0]
     with upgradable(tmp_path / "machine") as (machine, _clinic):
         until(lambda: well(machine), within_s=STARTS_WITHIN_S, every_s=1)
+        takes_nothing_that_nobody_signed(machine, target)
         if Action.STAGE in which:
             machine.run("rm", f"/opt/edge-node/releases/{target}/.whole")  # It is to be put there by the upgrade.
-        cuts = [step for step in steps(target) if step.action in which]
+        cuts = [step for step in steps(target, since=__version__) if step.action in which]
         missed = [str(step) for i, step in enumerate(cuts) if not cut_off(machine, i, target, step)]
         assert missed == []
         code, said = upgrade(machine, target)

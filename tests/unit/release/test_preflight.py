@@ -15,7 +15,7 @@ HIS = KnownSchema(migrations=("m0001_first", "m0002_outbox"), needed="m0001_firs
 MORE = KnownSchema(migrations=(*HIS.migrations, "m0003_later"), needed="m0001_first")
 MANIFEST = Manifest(version="0.2.0", arch="x86_64", python="3.11", released=1000, schemas={"his": MORE})
 FINE = Facts(
-    manifest=MANIFEST, unsound=(), mark="new", installed_mark=None, current="0.1.0", own={"his": HIS},
+    manifest=MANIFEST, unsound=(), untrusted=None, mark="new", installed_mark=None, current="0.1.0", own={"his": HIS},
     arch="x86_64", python="3.11", now_s=2000.0,
     program_free_bytes=10**10, data_free_bytes=10**10, database_bytes=10**8, damage=None, replica_lag=None,
 )  # fmt: skip
@@ -34,6 +34,8 @@ def test_nothing_is_in_the_way_of_a_node_that_is_well() -> None:
     [
         pytest.param({"unsound": (Problem(path="wheels/a.whl", text="is not as it was made"),)},
                      "wheels/a.whl", "is not as it was made", ExitCode.USAGE, id="a-byte-changed"),
+        pytest.param({"untrusted": "is not signed"}, "the bundle", "is not signed: --unsigned takes it all the same",
+                     ExitCode.USAGE, id="nobody-signed-it"),
         pytest.param({"current": "0.10.0"}, "the bundle", "older than 0.10.0", ExitCode.USAGE, id="an-older-one"),
         pytest.param({"manifest": replace(MANIFEST, version="next")}, "the bundle", "is no version", ExitCode.USAGE,
                      id="no-version"),

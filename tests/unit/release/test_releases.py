@@ -46,6 +46,19 @@ def test_what_failed_is_nothing_to_go_back_to(releases: Releases) -> None:
     assert (releases.current(), releases.previous()) == ("0.2.0", "0.1.0")
 
 
+def test_what_a_start_of_the_machine_leads_to_is_there_only_while_an_upgrade_is_under_way(releases: Releases) -> None:
+    put(releases, "0.1.0", "0.2.0")
+    assert releases.fallback() is None
+    releases.fall_back_to("0.1.0")
+    releases.fall_back_to("0.2.0")
+    releases.fall_back_to("0.2.0")
+    assert releases.fallback() == "0.2.0"
+    assert (releases.root / "fallback" / ".whole").exists(), "by this link edge-settle.service finds its program"
+    releases.close()
+    releases.close()
+    assert releases.fallback() is None
+
+
 def test_a_link_to_what_is_gone_is_no_release(releases: Releases) -> None:
     put(releases, "0.1.0")
     releases.switch("0.1.0")
