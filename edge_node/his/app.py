@@ -16,6 +16,7 @@ from edge_node.his import console, errors, health, language, posture, request_ke
 from edge_node.his.calling.views import blueprint as calling
 from edge_node.his.context import EXTENSION, HisContext, context
 from edge_node.his.encounters import views as encounters
+from edge_node.his.incoming import Incoming
 from edge_node.his.orders.views import blueprint as orders
 from edge_node.his.patients.merge_views import blueprint as patients
 from edge_node.his.permissions import TABLE, Permissions
@@ -46,6 +47,7 @@ def create_app(his: HisContext, *, secret_key: str, secure: bool, request_second
     status.
     """
     app = Flask(__name__)
+    app.request_class = Incoming
     app.secret_key = secret_key
     app.config.update(MAX_CONTENT_LENGTH=MAX_FORM_BYTES, MAX_FORM_MEMORY_SIZE=MAX_FORM_BYTES)
     app.url_map.strict_slashes = False

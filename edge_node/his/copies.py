@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge_node.base.errors import ServiceError
 from edge_node.his.line_history import NotRecorded
 from edge_node.i18n import text
 from edge_node.proof_orders import ProofOrder
@@ -102,7 +103,9 @@ class NoCopies:
         return ()
 
     def order(self, order: ProofOrder) -> None:
-        raise NotImplementedError
+        raise ServiceError(
+            "orders-unwritable", "there is nobody to order a drill or a pause from", context=None, hint=None
+        )
 
     def withdraw(self, order_id: str) -> bool:
         return False

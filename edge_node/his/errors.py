@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flask import Flask, render_template, request
@@ -18,6 +18,7 @@ from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from edge_node.base.clock import parse_utc
 from edge_node.base.errors import EdgeError, StoreError
 from edge_node.base.logs import event
+from edge_node.his import request_key
 from edge_node.his.context import context
 from edge_node.his.kept import KeptForm, keep
 from edge_node.his.language import local, say
@@ -160,7 +161,20 @@ def _csrf(error: CSRFError) -> tuple[str, int, dict[str, str]]:
     return render_template("staff/continue.html", kept=kept_form(), signed_in_now=False), 400, {}
 
 
+def _without_key() -> tuple[str, int, dict[str, str]]:
+    """A form that cannot be told from its repetition: a page of an older program, or something in the browser that
+    leaves hidden fields out. No fault of the node's. Shown again with a key of now, so that it is saved once."""
+    event("form_without_key", level="warning", route=_route())
+    kept = kept_form()
+    others = (field for field in kept.fields if field[0] != request_key.FIELD)
+    fields = (*others, (request_key.FIELD, request_key.new()))
+    page = render_template("staff/continue.html", kept=replace(kept, fields=fields), without_key=True)
+    return page, 400, {}
+
+
 def _edge(error: EdgeError) -> tuple[str, int, dict[str, str]]:
+    if error.code == request_key.MISSING:
+        return _without_key()
     number = reference(context().clock.wall_ms())
     event("request_failed", level="error", code=error.code, message=error.message, route=_route(), reference=number)
     if error.code == "superseded" and (owner := context().superseded()) is not None:
@@ -168,8 +182,7 @@ def _edge(error: EdgeError) -> tuple[str, int, dict[str, str]]:
     if isinstance(error, StoreError):
         sorry = STORE_PAGES.get(error.code, PAGES[503])
         return error_page(sorry, 503, detail=_free_space(error.code), number=number, kept=kept_form())
-    status = 400 if error.code == "request-key-missing" else 500
-    return error_page(PAGES[status], status, number=number, kept=kept_form())
+    return error_page(PAGES[500], 500, number=number, kept=kept_form())
 
 
 def replaced(owner: Superseded) -> Text:

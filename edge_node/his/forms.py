@@ -1,4 +1,4 @@
-"""What every form of the HIS shares: a problem with one field, in words."""
+"""What every form of the HIS shares: a problem with one field, in words; and which signs are read at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from edge_node.i18n import Text
 
 # Far above every counter, far below what SQLite and the reading of digits can take.
 _NUMBER = re.compile(r"[0-9]{1,9}")
+# The controls of C0 and C1 and DEL, but for the tab and the end of a line. What word processors break a line with
+# becomes a space, so that two words stay two.
+_UNSEEN: dict[int, str | None] = {
+    **dict.fromkeys(set(range(0x20)) - {0x09, 0x0A, 0x0D}), **dict.fromkeys(range(0x7F, 0xA0)),
+    0x0B: " ", 0x0C: " ", 0x85: " ",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +43,31 @@ def whole_number(typed: str) -> int:
     return int(typed)
 
 
+def seen(typed: str) -> str:
+    """What was typed without the signs that no page shows and no form needs."""
+    return typed.translate(_UNSEEN)
+
+
 def posted_json(typed: str) -> Any:
-    """JSON that a page of ours put into a form. Raises ValueError, also for what only an attacker writes: thousands of
-    brackets, and halves of characters, which neither a page nor a database can hold."""
+    """JSON that a page of ours put into a form, its words without what cannot be seen. Raises ValueError, also for what
+    only an attacker writes: thousands of brackets, and halves of characters, which neither a page nor a database can
+    hold."""
     try:
         document = json.loads(typed)
         json.dumps(document, ensure_ascii=False).encode()
+        # JSON writes such signs with a backslash, and most of ours has none.
+        return _seen_in(document) if "\\" in typed else document
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    return document
+
+
+def _seen_in(document: Any) -> Any:
+    match document:
+        case str():
+            return seen(document)
+        case list():
+            return [_seen_in(one) for one in document]
+        case dict():
+            return {seen(name): _seen_in(value) for name, value in document.items()}
+        case _:
+            return document

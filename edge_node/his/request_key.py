@@ -16,6 +16,7 @@ from edge_node.base.errors import UsageError
 from edge_node.store.connection import Connection
 
 FIELD = "request_key"
+MISSING = "request-key-missing"
 # Longer than anybody keeps a form open; older tokens are cleared away.
 KEPT_MS = 7 * 24 * 3600 * 1000
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -30,7 +31,7 @@ def posted(form: Mapping[str, str]) -> str:
     """The token of a posted form. Raises UsageError request-key-missing: the form was not one of ours."""
     token = form.get(FIELD, "")
     if not _TOKEN.fullmatch(token):
-        raise UsageError("request-key-missing", "a form was posted without its request key", context=None, hint=None)
+        raise UsageError(MISSING, "a form was posted without its request key", context=None, hint=None)
     return token
 
 

@@ -27,6 +27,7 @@ from edge_node.his.settings import queries as settings
 from edge_node.his.staff import queries, rules
 from edge_node.his.staff.model import OpenSession, Role, SignedIn, Staff
 from edge_node.his.staff.renewals import Renewals
+from edge_node.his.staff.searches import Searches
 from edge_node.his.staff.seen import Seen
 from edge_node.his.staff.tries import Tries
 from edge_node.i18n import Text, text
@@ -155,7 +156,9 @@ def address() -> str:
 
 
 def begin_session(session_id: str, found: SignedIn) -> None:
-    """Give the browser a new session; whatever it held before is gone."""
+    """Give the browser a new session; what it held before is gone, but for the searches of the same person."""
+    if (before := browsers_session_id()) is not None:
+        searches().hand_over(before, session_id, found.staff.id)
     session.clear()
     login_user(_User(session_id, found))
     g.signed_in = found
@@ -167,6 +170,8 @@ def renew_session(new_id: str, *, at: int) -> None:
     if found is None:
         raise LookupError("nobody is signed in")
     found = replace(found, confirmed_at=at)
+    if (before := current_session_id()) is not None:
+        searches().hand_over(before, new_id, found.staff.id)
     _seen().touch(new_id, at, every_ms=SEEN_EVERY_MS)
     login_user(_User(new_id, found))
     g.signed_in = found
@@ -238,6 +243,11 @@ def needs_second_factor(staff: Staff) -> bool:
     return staff.may(*settings.totp_roles(reader()))
 
 
+def searches() -> Searches:
+    """What was searched for in each session."""
+    return cast(Searches, current_app.extensions["edge_searches"])
+
+
 def tries() -> Tries:
     """What was typed wrongly of late."""
     return cast(Tries, current_app.extensions["edge_tries"])
@@ -246,6 +256,7 @@ def tries() -> Tries:
 def end_browser_session(session_id: str) -> None:
     """End the session here and take it from the browser; ending it in the database is the caller's."""
     _seen().end(session_id, context().clock.wall_ms())
+    searches().end(session_id)
     logout_user()
     session.clear()
     g.signed_in = None
@@ -369,6 +380,7 @@ def init_app(app: Flask, permissions: Permissions, *, secure: bool) -> None:
     )
     app.extensions[PERMISSIONS] = permissions
     app.extensions["edge_seen"] = Seen()
+    app.extensions["edge_searches"] = Searches()
     app.extensions["edge_tries"] = Tries()
     app.extensions["edge_renewals"] = Renewals()
     csrf.init_app(app)

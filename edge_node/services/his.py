@@ -26,6 +26,7 @@ from edge_node.his.context import HisContext
 from edge_node.his.health import prove_write, writes
 from edge_node.his.sentinel import Sentinels
 from edge_node.his.staff import queries as staff
+from edge_node.his.staff.passwords import HASHED_AT
 from edge_node.outbox.model import Route
 from edge_node.replication.epoch import current_epoch
 from edge_node.services.alone import alone
@@ -50,8 +51,10 @@ T = TypeVar("T")
 EVERY_S = 2.0
 # More of them finish nothing sooner, since all share one interpreter: with 50 desks that never pause, a write waited
 # half a second behind 16 threads without lanes, and 30 ms so (medians). A page that is slow leaves the rest to others.
-LOOKING, SAVING = 4, 2
-THREADS = LOOKING + SAVING
+# One hash at a time: twenty wrong sign-ins at once made a save wait 1.6 s in the same lane, and 20 ms with one of their
+# own. The other core, and the other of two hashes at once, stay for whoever proves who it is before a signature.
+LOOKING, SAVING, ENTERING = 4, 2, 1
+THREADS = LOOKING + SAVING + ENTERING
 # How long a thread may keep the interpreter while others want it. A write gives it back at each statement, and waited
 # for up to Python's own 5 ms each time until it had it again.
 SWITCH_S = 0.0005
@@ -149,7 +152,9 @@ class _Parts:
             context, secret_key=session_secret(state_dir), secure=self.tls is not None,
             request_seconds=self._requests,
         )  # fmt: skip
-        self._lanes = Lanes(app, looking=LOOKING, saving=SAVING, send_queue=SEND_QUEUE)
+        self._lanes = Lanes(
+            app, looking=LOOKING, saving=SAVING, entering=ENTERING, entrances=HASHED_AT, send_queue=SEND_QUEUE
+        )
         self.asgi = WholeBody(self._lanes, limit_bytes=MAX_FORM_BYTES)
 
     def follow_a_kill(self) -> None:

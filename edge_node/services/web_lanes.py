@@ -1,8 +1,11 @@
-"""Threads for the pages in two lanes: what saves something never stands behind what is only looked at.
+"""Threads for the pages in three lanes: what saves something never stands behind what is only looked at, and nobody who
+is at work stands behind those who sign in.
 
 All threads share one interpreter, so that more of them finish nothing sooner: each only waits longer for its share.
 What waits, waits in front of a lane, in the order in which it came. While something is being saved, looks begin one at
-a time: a write then has a larger share, and the processor is never idle for it.
+a time: a write then has a larger share, and the processor is never idle for it. A password costs as much as a dozen
+pages, on purpose, and whoever guesses at one asks for that with every guess: in a lane of their own the guesses wait
+for each other.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -27,18 +30,25 @@ SHORT_S = 0.3
 
 
 class Lanes:
-    """A WSGI application as an ASGI one. `looking` and `saving` are threads, `send_queue` as many chunks of an answer
-    as wait for a slow reader."""
+    """A WSGI application as an ASGI one. `looking`, `saving` and `entering` are threads, `entrances` the paths whose
+    posts ask for a password, `send_queue` as many chunks of an answer as wait for a slow reader."""
 
-    def __init__(self, app: Any, *, looking: int, saving: int, send_queue: int) -> None:
+    def __init__(
+        self, app: Any, *, looking: int, saving: int, entering: int, entrances: Collection[str], send_queue: int
+    ) -> None:
         self._looks = Looks(looking)
         self._looking = WSGIMiddleware(app, workers=looking, send_queue_size=send_queue)
         self._looking.executor = self._looks
         self._saving = WSGIMiddleware(app, workers=saving, send_queue_size=send_queue)
+        self._entering = WSGIMiddleware(app, workers=entering, send_queue_size=send_queue)
+        self._entrances = frozenset(entrances)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope.get("method", "GET") in _LOOKS:
             await cast(AsgiApp, self._looking)(scope, receive, send)
+            return
+        if scope.get("path", "").rstrip("/") in self._entrances:
+            await cast(AsgiApp, self._entering)(scope, receive, send)
             return
         one = object()
         self._looks.hold_back(one)
@@ -51,7 +61,7 @@ class Lanes:
 
     def shutdown(self) -> None:
         """Begin nothing more; what has begun is answered."""
-        for lane in (self._looking, self._saving):
+        for lane in (self._looking, self._saving, self._entering):
             lane.executor.shutdown(wait=False, cancel_futures=True)
 
 

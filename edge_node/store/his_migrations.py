@@ -185,3 +185,45 @@ def m0003_clinic_day(db: Database) -> None:
     """Auditors and rights, triage and allergies, catalogues, prescriptions and orders."""
     for part in (STAFF, PATIENTS, CATALOGUES, PRESCRIPTIONS):
         db.executescript(part)
+
+
+LEFT_OPEN = """
+-- What a doctor has begun and not signed, of whatever day: few rows, however many encounters there are.
+CREATE INDEX encounter_open ON encounter(doctor_id) WHERE ended_at IS NULL;
+
+-- Each print of a signed note, with the number of the copy that stands on the paper.
+CREATE TABLE note_print (
+    encounter_id TEXT NOT NULL, n INTEGER NOT NULL, copy INTEGER NOT NULL,
+    at INTEGER NOT NULL, by TEXT NOT NULL REFERENCES staff(id),
+    PRIMARY KEY (encounter_id, n, copy),
+    FOREIGN KEY (encounter_id, n) REFERENCES note_version(encounter_id, n)
+) STRICT;
+CREATE TRIGGER note_print_kept BEFORE UPDATE ON note_print
+    BEGIN SELECT RAISE(ABORT, 'a print is never changed'); END;
+CREATE TRIGGER note_print_kept_too BEFORE DELETE ON note_print
+    BEGIN SELECT RAISE(ABORT, 'a print is never deleted'); END;
+
+-- Two records that somebody has looked at and said to be of different people; of a pair one row at most holds.
+CREATE TABLE patient_apart (
+    id INTEGER PRIMARY KEY, one_id TEXT NOT NULL REFERENCES patient(id), other_id TEXT NOT NULL REFERENCES patient(id),
+    at INTEGER NOT NULL, by TEXT NOT NULL REFERENCES staff(id),
+    undone_at INTEGER, undone_by TEXT REFERENCES staff(id),
+    CHECK (one_id < other_id), CHECK ((undone_at IS NULL) = (undone_by IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX patient_apart_open ON patient_apart(one_id, other_id) WHERE undone_at IS NULL;
+CREATE INDEX patient_apart_by_other ON patient_apart(other_id);
+-- What was said so far while a record was made stands in the audit log alone.
+INSERT OR IGNORE INTO patient_apart (one_id, other_id, at, by)
+    SELECT min(made.id, other.id), max(made.id, other.id), audit_log.at, audit_log.staff_id
+    FROM audit_log JOIN json_each(audit_log.detail, '$.distinct_from') AS said
+    JOIN patient AS made ON made.id = substr(audit_log.object, 9)
+    JOIN patient AS other ON other.id = said.value AND other.id <> made.id
+    JOIN staff ON staff.id = audit_log.staff_id
+    WHERE audit_log.action = 'patient_created' ORDER BY audit_log.seq;
+"""
+
+
+@MIGRATIONS()
+def m0004_left_open(db: Database) -> None:
+    """Encounters that are left open, printed notes, and records that were said to be of different people."""
+    db.executescript(LEFT_OPEN)

@@ -157,7 +157,7 @@ def test_five_keys_for_a_known_patient(clinic: Clinic, desk: BrowserContext) -> 
     waits_in(page, "scan")
     page.keyboard.type("qdd")
     page.keyboard.press("Enter")
-    page.wait_for_url("**q=qdd*")
+    page.wait_for_url("**find=*")
     page.keyboard.press("1")
     page.wait_for_url("**patient=*")
     expect(page.locator("#name")).to_have_value("钱多多")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.support import clinic as work
 from tests.support.clinic import Clinic
 from tests.support.his_alone import his_alone
 from tests.support.pages import Trouble
@@ -74,7 +75,9 @@ def test_nothing_that_is_typed_runs(clinic: Clinic) -> None:
     type_everywhere(nurse, "main form", **measures)
     sends(nurse, "main .btn--go")
     assert "/triage?saved=" in nurse.url
-    for path in ("/triage", "/reception", "/patients?q=img", f"/reception/{registration}"):
+    work.look_for(nurse, clinic, "img")
+    wrong += runs(nurse)
+    for path in ("/triage", "/reception", f"/reception/{registration}"):
         nurse.goto(clinic.url(path))
         wrong += runs(nurse)
     record = nurse.locator("main a[href^='/patients/']").first.get_attribute("href") or "/patients"

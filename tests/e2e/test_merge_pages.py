@@ -67,6 +67,10 @@ def desk(clinic: Clinic) -> Desk:
     trouble = Trouble(page, expected_status={200, 409})
     try:
         old, new = (make(page, clinic, person) for person in (OLD, NEW))
+        # What was said in a hurry at the desk is taken back.
+        page.goto(clinic.url(new))
+        page.click("#twins button")
+        page.wait_for_url("**saved=not-apart*")
         child = make(page, clinic, CHILD, guardian="陆静")
         allergic(page, clinic, old, "青霉素", "皮疹")
         allergic(page, clinic, new, "花生")
@@ -118,6 +122,19 @@ def compare(desk: Desk, page: Page) -> None:
     desk.go(page, f"{desk.new}/merge?other={id_of(desk.old)}")
 
 
+def compare_apart(desk: Desk, page: Page) -> None:
+    """The child and the older record, said to be different people; in whatever order these pages are looked at."""
+    desk.go(page, f"{desk.child}/merge?other={id_of(desk.old)}")
+    if page.locator("form[action$='/apart']").count():
+        press(page, "form[action$='/apart'] button")
+        desk.go(page, f"{desk.child}/merge?other={id_of(desk.old)}")
+
+
+def apart(desk: Desk, page: Page) -> None:
+    compare_apart(desk, page)
+    desk.go(page, f"{desk.child}?saved=apart")
+
+
 def without_a_reason(desk: Desk, page: Page) -> None:
     compare(desk, page)
     page.check(f"input[name=kept][value='{id_of(desk.old)}']")
@@ -139,6 +156,8 @@ PAGES: dict[str, tuple[int, Callable[[Desk, Page], None]]] = {
     "17-merge-choose": (200, choose),
     "17-merge-no-number": (422, no_such_number),
     "17-merge-compare": (200, compare),
+    "17-apart": (200, apart),
+    "17-apart-compare": (200, compare_apart),
     "17-merge-errors": (422, without_a_reason),
     "17-merge-twins": (409, twins),
     "17-phone-shown": (200, phone_shown),
@@ -167,7 +186,7 @@ def merged(desk: Desk, page: Page) -> None:
 
 
 def found_by_the_merged_one(desk: Desk, page: Page) -> None:
-    desk.go(page, f"/patients?q={OLD.phone}")
+    work.look_for(page, desk.clinic, OLD.phone)
 
 
 def undo_without_a_reason(desk: Desk, page: Page) -> None:

@@ -125,11 +125,11 @@ def a_child_alone(morning: Morning, page: Page) -> None:
 
 
 def queue(morning: Morning, page: Page) -> None:
-    morning.go(page, "/reception?q=syq")
+    work.look_for(page, morning.clinic, "syq", at="/reception")
 
 
 def found(morning: Morning, page: Page) -> None:
-    morning.go(page, "/patients?q=syq")
+    work.look_for(page, morning.clinic, "syq")
 
 
 def nurse(morning: Morning, page: Page) -> None:

@@ -78,7 +78,7 @@ def work_a_morning(clinic: Clinic) -> Day:
         registrations = [
             work.register(page, clinic, person, department=INTERNAL) for person in (SHAN, GULI, TAN, OUYANG)
         ]
-        page.goto(clinic.url("/patients?q=syq"))
+        work.look_for(page, clinic, "syq")
         patient = page.locator("main table a").first.get_attribute("href") or ""
         said += trouble.lines
     encounters = []
@@ -131,6 +131,17 @@ def empty_person(day: Day, page: Page) -> None:
     page.click("#record-form .btn--go")
 
 
+def looking_for(typed: str, *, at: str) -> Callable[[Day, Page], None]:
+    """Somebody is looked for, at the desk or among all patients."""
+    return lambda day, page: work.look_for(page, day.clinic, typed, at=at)
+
+
+def chosen(day: Day, page: Page) -> None:
+    work.look_for(page, day.clinic, "syq", at="/reception")
+    page.click("main table [data-key='1']")
+    page.wait_for_url("**patient=*")
+
+
 def looked_up(day: Day, page: Page) -> None:
     day.go(page, f"/encounters/{day.draft}")
     page.fill("#dx", "急性")
@@ -178,9 +189,9 @@ LOOKS = {
     "01-password": Look(who=REGISTRAR, reach="/password"),
     "01-password-errors": Look(who=REGISTRAR, reach=wrong_change_of_password, status=422),
     "02-reception": Look(who=REGISTRAR, reach="/reception"),
-    "02-reception-found": Look(who=REGISTRAR, reach="/reception?q=syq"),
-    "02-reception-nobody": Look(who=REGISTRAR, reach="/reception?q=nobody"),
-    "02-reception-chosen": Look(who=REGISTRAR, reach="/reception?q=syq&patient={patient_id}"),
+    "02-reception-found": Look(who=REGISTRAR, reach=looking_for("syq", at="/reception")),
+    "02-reception-nobody": Look(who=REGISTRAR, reach=looking_for("nobody", at="/reception")),
+    "02-reception-chosen": Look(who=REGISTRAR, reach=chosen),
     "02-reception-registered": Look(who=REGISTRAR, reach="/reception?registered={waiting}"),
     "02-reception-errors": Look(who=REGISTRAR, reach=empty_registration, status=422),
     "02-reception-twins": Look(who=REGISTRAR, reach=same_person, status=409),
@@ -200,8 +211,8 @@ LOOKS = {
     "06-posture": Look(who=REGISTRAR, reach="/posture"),
     "08-console": Look(who=MANAGER, reach="/console"),
     "09-patients": Look(who=REGISTRAR, reach="/patients"),
-    "09-patients-found": Look(who=REGISTRAR, reach="/patients?q=syq"),
-    "09-patients-nobody": Look(who=REGISTRAR, reach="/patients?q=nobody"),
+    "09-patients-found": Look(who=REGISTRAR, reach=looking_for("syq", at="/patients")),
+    "09-patients-nobody": Look(who=REGISTRAR, reach=looking_for("nobody", at="/patients")),
     "09-record": Look(who=REGISTRAR, reach="{patient}"),
     "09-record-edit": Look(who=REGISTRAR, reach="{patient}/edit"),
     "09-person-errors": Look(who=REGISTRAR, reach=empty_person, status=422),
@@ -219,7 +230,6 @@ def reach(day: Day, look: Look, page: Page) -> None:
             page,
             look.reach.format(
                 waiting=day.waiting, draft=day.draft, signed=day.signed, amended=day.amended, patient=day.patient,
-                patient_id=day.patient.rsplit("/", 1)[-1],
             ),
         )  # fmt: skip
     page.wait_for_load_state()

@@ -151,7 +151,7 @@ def sign(page: Page) -> None:
 
 def open_paper(page: Page, done: Done, encounter: str) -> None:
     page.goto(done.clinic.url(f"/encounters/{encounter}"))
-    page.click("a[href$='/paper'] >> nth=0")
+    page.click("a[href*='/prescriptions/'] >> nth=0")
     page.wait_for_url("**/paper")
 
 
@@ -207,7 +207,7 @@ def test_a_copy_is_one_sheet_of_a5_and_the_page_prints_itself_once(done: Done, k
 def test_long_words_of_the_doctor_go_to_a_second_sheet_and_none_is_cut_off(done: Done) -> None:
     page = done.clinic.open(CHILDREN)
     page.goto(done.clinic.url(f"/encounters/{done.medicines}"))
-    page.click("a[href$='/paper'] >> nth=1")
+    page.click("a[href*='/prescriptions/'] >> nth=1")
     page.wait_for_url("**/paper")
     assert page.locator(".a5").count() > 1 and nothing_is_cut_off(page)
     page.screenshot(path=SHOTS / "12-paper-long.png", full_page=True)
@@ -216,8 +216,29 @@ def test_long_words_of_the_doctor_go_to_a_second_sheet_and_none_is_cut_off(done:
     page.close()
 
 
+def test_a_long_note_goes_on_on_further_sheets_and_no_row_is_cut_off(done: Done) -> None:
+    page = done.clinic.open(CHILDREN, language="en")
+    trouble = Trouble(page)
+    page.goto(done.clinic.url(f"/encounters/{done.medicines}?amend=1"))
+    said = "受凉后咳嗽咳痰，夜间加重，amoxicillin 0.125 g tid 未缓解；" * 3
+    page.fill("#history", "\n".join(f"{n}. {said}" for n in range(20)))
+    page.fill("#reason", "补充现病史")
+    sign(page)
+    page.click("a[href$='/note/paper']")
+    page.wait_for_url("**/note/paper")
+    sheets = page.locator(".a5").count()
+    page.screenshot(path=SHOTS / "12-note-long.png", full_page=True)
+    assert sheets > 2 and nothing_is_cut_off(page)
+    press_print(page)
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert pages_of(pdf) == [pytest.approx(A5, abs=1)] * sheets
+    assert not trouble.lines
+    page.close()
+
+
 LOOKS = {
     "12-paper": "/encounters/{medicines}",
+    "12-note": "/encounters/{herbs}",
     "12-paper-herbs": "/encounters/{herbs}",
     "03-signed-herbs": "/encounters/{herbs}",
     "03-note-syndrome": "/encounters/{draft}",
@@ -233,12 +254,12 @@ def test_page(done: Done, name: str, language: str) -> None:
     path = LOOKS[name].format(herbs=done.herbs, medicines=done.medicines, draft=done.draft)
     page.goto(done.clinic.url(path))
     if name.startswith("12-"):
-        page.click("a[href$='/paper'] >> nth=0")
+        page.click("a[href$='/note/paper']" if name == "12-note" else "a[href*='/prescriptions/'] >> nth=0")
         page.wait_for_url("**/paper")
     if name == "03-note-syndrome":
         page.fill("#dx", "qx")
         page.press("#dx", "Enter")
-        page.wait_for_url("**dx=qx*")
+        page.wait_for_url("**find=*")
     found = faults(page, language=language)
     for width, size in ((1366, WIDE), (800, TABLET)):
         page.set_viewport_size(size)

@@ -16,6 +16,7 @@ from edge_node.store.connection import close_keeping_wal, connect
 from tests.support import clinic as work
 from tests.support.clinic import GULI, SHAN, WIDE, Clinic
 from tests.support.pages import Trouble, faults, overflow
+from tests.support.qr_reading import read_picture
 
 SHOTS = Path(__file__).parent / "shots"
 TABLET: ViewportSize = {"width": 800, "height": 1100}
@@ -97,6 +98,11 @@ def test_a_doctor_signs_after_the_proof_has_grown_old(
         context.close()
 
 
+def refused(page: Page) -> None:
+    """The answer is there, and not still the page whose button was pressed."""
+    expect(page.locator("main [aria-invalid]").first).to_be_visible()
+
+
 def sessions(clinic: Clinic, page: Page) -> None:
     page.goto(clinic.url("/sessions"))
 
@@ -109,6 +115,7 @@ def people_unproven(clinic: Clinic, page: Page) -> None:
     page.goto(clinic.url("/staff"))
     age(clinic, ADMIN, "confirmed_at")
     page.click("button[formaction='/staff/lock'] >> nth=0")
+    refused(page)
 
 
 def settings(clinic: Clinic, page: Page) -> None:
@@ -121,6 +128,7 @@ def settings_problems(clinic: Clinic, page: Page) -> None:
     page.fill("#idle_lock_min", "60")
     page.fill("#proof_min", "x")
     page.click("main form .btn--go")
+    refused(page)
 
 
 def permissions(clinic: Clinic, page: Page) -> None:
@@ -136,6 +144,7 @@ def audit_problems(clinic: Clinic, page: Page) -> None:
     page.fill("#mrn", "NOBODY")
     page.fill("#day", "昨天")
     page.click("main form .btn--go")
+    refused(page)
 
 
 def second_factor(clinic: Clinic, page: Page) -> None:
@@ -147,6 +156,7 @@ def second_factor_begun(clinic: Clinic, page: Page) -> None:
     if page.locator("#proof_password").count():
         page.fill("#proof_password", clinic.password(AUDITOR))
     page.click("main form .btn--go")
+    expect(page.locator("#seed")).to_be_visible()
 
 
 PAGES: dict[str, tuple[str, int, Callable[[Clinic, Page], None]]] = {
@@ -177,6 +187,35 @@ def test_a_page_of_the_administrator_or_auditor(
         reach(clinic, page)
         said = look(page, name, language)
         assert not [*said, *trouble.lines]
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [WIDE["width"], TABLET["width"]])
+def test_the_second_factor_is_scanned_from_the_screen_or_typed_and_never_printed(clinic: Clinic, width: int) -> None:
+    context = clinic.context()
+    page = context.new_page()
+    trouble = Trouble(page)
+    try:
+        work.sign_in(page, clinic, AUDITOR)
+        page.set_viewport_size({"width": width, "height": 900})
+        second_factor_begun(clinic, page)
+        code = page.locator("svg.qr")
+        side = int((code.get_attribute("viewBox") or "").split()[-1])
+        address = read_picture(code.screenshot())
+        assert address == page.locator("main dd", has_text="otpauth://").inner_text(), "as the page says it in words"
+        assert page.locator("#seed").inner_text().replace(" ", "") in address
+        box = code.bounding_box()
+        assert box is not None and box["width"] == box["height"] and box["width"] / side >= 3, "pixels of a module"
+        assert code.get_attribute("role") == "img" and code.get_attribute("aria-label")
+        dark, light = (page.evaluate(f"getComputedStyle(document.querySelector('{of}')).{what}") for of, what in (
+            ("svg.qr path", "fill"), ("svg.qr", "backgroundColor"),
+        ))  # fmt: skip
+        assert (dark, light) == ("rgb(23, 33, 43)", "rgb(255, 255, 255)")
+        page.emulate_media(media="print")
+        for secret in (code, page.locator("#seed"), page.locator("main dd", has_text="otpauth://")):
+            expect(secret).to_be_hidden()
+        assert not trouble.lines
     finally:
         context.close()
 
@@ -212,7 +251,9 @@ def test_a_desk_that_locked_itself_leads_back(clinic: Clinic, language: str) -> 
     trouble = Trouble(page)
     try:
         work.sign_in(page, clinic, REGISTRAR)
-        page.goto(clinic.url("/patients?q=syq"))
+        work.look_for(page, clinic, "syq")
+        found = page.locator("main").inner_text()
+        address = page.url
         # Memory knows when it was used, so that only the beginning can be made long ago.
         age(clinic, REGISTRAR, "created_at", minutes=13 * 60)
         page.reload()
@@ -221,7 +262,8 @@ def test_a_desk_that_locked_itself_leads_back(clinic: Clinic, language: str) -> 
         said = look(page, "19-locked", language)
         page.fill("#password", clinic.password(REGISTRAR))
         page.press("#password", "Enter")
-        expect(page).to_have_url(re.compile(r"/patients\?q=syq$"))
+        expect(page).to_have_url(address)
+        assert page.locator("main").inner_text() == found, "what was searched for is not typed again"
         assert not [*said, *trouble.lines]
     finally:
         context.close()

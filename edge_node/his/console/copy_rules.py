@@ -38,8 +38,13 @@ ORDER_BADGES: Mapping[ProofOrderKind, Badge] = {
 STEPS: Mapping[int, Text] = {
     0: text("every second"), 1: text("every 30 s"), 2: text("every 5 min"), 3: text("every hour"), 9: text("snapshots")
 }  # fmt: skip
+# States in which what a destination lacks is on its way, or will be with the line.
+CATCHING_UP = ("behind", "unreachable")
 # Beside those that lead to the exit code of the replica.
-OF_THE_COPIES = ("superseded", "superseded-tail", "superseded-tail-missing", "clock-set-ahead", "clock-set-back")
+OF_THE_COPIES = (
+    "superseded", "superseded-tail", "superseded-tail-missing", "clock-set-ahead", "clock-set-back",
+    "audit-contradicted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyDetail:
-    """One row of the page. `claimed_at` is since when this machine owns its epoch there."""
+    """One row of the page. `claimed_at` is since when this machine owns its epoch there; `noted_at` is when the head of
+    the audit log was noted there last.
+    """
 
     copy: CopyRow
     place: str | None
@@ -63,6 +70,7 @@ class CopyDetail:
     protection: Sequence[Text]
     kit: int | None
     claimed_at: int | None
+    noted_at: int | None
     refuses_a_second: bool | None
 
 
@@ -119,13 +127,15 @@ def details(status: NodeStatus, known: Sequence[KnownCopy], now_ms: int) -> list
             CopyDetail(
                 copy=copy,
                 place=about.place if about else None,
-                # What is current has nothing to catch up with that anybody waits for.
-                catch_up_s=shapes.number(raw.get("catch_up_s")) if is_heard and raw["state"] != "current" else None,
+                # What is current has nothing to catch up with that anybody waits for; what is sent nothing catches up
+                # with nothing.
+                catch_up_s=shapes.number(raw.get("catch_up_s")) if is_heard and raw["state"] in CATCHING_UP else None,
                 drill=None if copy.name == LOCAL and not raw.get("last_drill") else _drill(raw, now_ms),
                 look=None if copy.name == LOCAL else _look(raw, now_ms),
                 protection=_protection(about),
                 kit=kit,
                 claimed_at=shapes.moment_ms(raw.get("claimed_at")),
+                noted_at=shapes.moment_ms(shapes.mapping(raw.get("last_anchor")).get("at")),
                 refuses_a_second=heeds if isinstance(heeds, bool) else None,
             )
         )

@@ -31,7 +31,8 @@ class ServiceRow:
 class CopyRow:
     """One destination; figures are None where they are not known, which is not zero.
 
-    `why` is what the store or the network said, in its own words.
+    `why` is what the store or the network said, in its own words, or who ordered a pause (`is_ordered`); `hint` is what
+    to do about a refusal.
     """
 
     name: str
@@ -44,6 +45,8 @@ class CopyRow:
     confirmed_at: int | None
     confirmed_txid: int | None
     why: str | None = None
+    hint: str | None = None
+    is_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,17 +156,19 @@ def copies(status: NodeStatus) -> list[CopyRow]:
                 behind_bytes=row.get("behind_bytes"),
                 confirmed_at=parse_utc(row["confirmed_at"]) if row.get("confirmed_at") else None,
                 confirmed_txid=row.get("confirmed_txid"),
-                why=_words(row) if known else None,
+                why=_words(row, "why") if known else None,
+                hint=_words(row, "hint") if known else None,
+                is_ordered=isinstance(reason := row.get("reason"), Mapping) and reason.get("code") == "paused-by-order",
             )
         )
     return rows
 
 
-def _words(row: Mapping[str, Any]) -> str | None:
+def _words(row: Mapping[str, Any], name: str) -> str | None:
     reason = row.get("reason")
     args = reason.get("args") if isinstance(reason, Mapping) else None
-    why = args.get("why") if isinstance(args, Mapping) else None
-    return why if isinstance(why, str) and row["state"] not in ("current", "behind") else None
+    words = args.get(name) if isinstance(args, Mapping) else None
+    return words if isinstance(words, str) and row["state"] not in ("current", "behind") else None
 
 
 def lines(status: NodeStatus) -> list[LineRow]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from edge_node.his.encounters import queries, versions
+from edge_node.his.encounters import queries, rules, versions
 from edge_node.his.encounters.note import Note
 from edge_node.his.encounters.queries import CatalogueEntry, Encounter
 from edge_node.his.encounters.versions import Draft, Version
@@ -21,25 +21,29 @@ from edge_node.store.connection import Connection
 
 # Beside a note the rail leaves room for the history; the whole queue is on the encounters page.
 RAIL_BESIDE_NOTE = 6
+LEFT_OPEN_BESIDE_NOTE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One person of the rail; `encounter_id` once they are with the doctor."""
+    """One person of the rail; `encounter_id` once they are with the doctor, `left_open` since an earlier day."""
 
     entry: QueueEntry
     encounter_id: str | None
     waited_min: int
+    left_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rail:
-    """Who is with this doctor and who waits. `department` None shows all of them; `hidden` wait beyond the cards."""
+    """Who is with this doctor and who waits. `department` None shows all of them; beyond the cards `hidden` wait, and
+    the notes of `left_hidden` visits of earlier days are not signed."""
 
     department: Department | None
     cards: Sequence[Card]
     waiting: int
     hidden: int
+    left_hidden: int
 
 
 class Stage(StrEnum):
@@ -94,24 +98,38 @@ def rail(
     department_id: str | None,
     now: int,
     limit: int | None = None,
+    here: str = "",
 ) -> Rail:
-    """The doctor's patients of a day: those called in, then who waits for this doctor or for any."""
+    """The doctor's patients of a day: those called in, the newest that were left open on earlier days, then who waits
+    for this doctor or for any. With a `limit`, of those left open two (and the encounter that is `here`), and of those
+    who wait that many."""
     found = (entry for entry in reception.departments(conn) if entry.id == department_id)
-    with_me = [
-        (entry, encounter.id)
-        for encounter in queries.mine_open(conn, queue_date=queue_date, doctor_id=doctor_id)
+    mine = [
+        Card(
+            entry=entry, encounter_id=encounter.id, waited_min=waited_minutes(entry.registered_at, now),
+            left_open=rules.is_left_open(entry.queue_date, queue_date),
+        )
+        for encounter in queries.mine_open(conn, doctor_id=doctor_id)
         if (entry := reception.entry(conn, encounter.registration_id))
-    ]
+    ]  # fmt: skip
+    left = [card for card in reversed(mine) if card.left_open]
+    beside = left if limit is None else left[:LEFT_OPEN_BESIDE_NOTE]
+    left_shown = [card for card in left if card in beside or card.encounter_id == here]
     waiting = reception.queue(conn, queue_date, department_id=department_id, doctor_id=doctor_id, status=Status.WAITING)
     shown = waiting[:limit]
     return Rail(
         department=next(found, None),
         cards=[
-            Card(entry=entry, encounter_id=encounter_id, waited_min=waited_minutes(entry.registered_at, now))
-            for entry, encounter_id in [*with_me, *((entry, None) for entry in shown)]
+            *(card for card in mine if not card.left_open),
+            *left_shown,
+            *(
+                Card(entry=entry, encounter_id=None, waited_min=waited_minutes(entry.registered_at, now))
+                for entry in shown
+            ),
         ],
         waiting=len(waiting),
         hidden=len(waiting) - len(shown),
+        left_hidden=len(left) - len(left_shown),
     )
 
 

@@ -106,10 +106,13 @@ def _paper(asked: Asked) -> Printed:
     # Of a paper that is printed once more, what was read after it could be dispensed is another one's.
     tests = tuple(test for test in person.skin_tests if now <= ended or test.hours_ago > 0)
     lines = prints.lines(conn, asked.sheet.id, version.n)
+    results = _results(conn, lines, tests)
     return printed(
         version, form=asked.sheet.form, lines=lines, diagnoses=_diagnoses(case, version.signed_at),
         patient=case.patient, department=case.entry.department.name, signed=local(version.signed_at),
-        weight_kg=person.weight_kg, tests=_tests(conn, lines, tests),
+        weight_kg=person.weight_kg,
+        tests={drug_id: f"皮试结果：{result or '（　　）'}" for drug_id, result in results.items()},
+        waiting=[drug_id for drug_id, result in results.items() if not result],
     )  # fmt: skip
 
 
@@ -126,14 +129,13 @@ def _diagnoses(case: Case, signed_at: int) -> tuple[Diagnosis, ...]:
     return version.note.diagnoses if version else ()
 
 
-def _tests(conn: Connection, lines: list[SignedLine], tests: tuple[SkinTest, ...]) -> dict[str, str]:
-    """For each drug that wants a skin test the newest result, or room to write it."""
+def _results(conn: Connection, lines: list[SignedLine], tests: tuple[SkinTest, ...]) -> dict[str, str]:
+    """For each drug that wants a skin test the newest result, empty while there is none."""
     found = {}
     for line in lines:
         entry = catalogues.drug(conn, line.drug_id)
         if entry is not None and entry.drug.skin_test:
             fitting = [test for test in tests if tested_by(entry.drug, test.substance)]
             newest = min(fitting, key=lambda test: test.hours_ago, default=None)
-            result = _RESULTS.get(newest.state, "") if newest else ""
-            found[line.drug_id] = f"皮试结果：{result or '（　　）'}"
+            found[line.drug_id] = _RESULTS.get(newest.state, "") if newest else ""
     return found

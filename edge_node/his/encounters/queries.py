@@ -146,16 +146,16 @@ def end(conn: Connection, encounter_id: str, *, at: int) -> None:
     reception.set_status(conn, registration_id, Status.DONE)
 
 
-def mine_open(conn: Connection, *, queue_date: date, doctor_id: str) -> list[Encounter]:
-    """The doctor's encounters of a day whose note is not signed, in the order in which they began."""
+def mine_open(conn: Connection, *, doctor_id: str) -> list[Encounter]:
+    """The doctor's encounters whose note is not signed, in the order in which they began: of every day, for midnight
+    ends no visit."""
     rows = conn.execute(
         f"""
         {_ENCOUNTER} JOIN registration ON registration.id = encounter.registration_id
-        WHERE encounter.doctor_id = :doctor AND encounter.ended_at IS NULL
-          AND registration.queue_date = :day AND registration.status = 'with_doctor'
+        WHERE encounter.doctor_id = :doctor AND encounter.ended_at IS NULL AND registration.status = 'with_doctor'
         ORDER BY encounter.started_at, encounter.rowid
         """,
-        {"doctor": doctor_id, "day": queue_date.isoformat()},
+        {"doctor": doctor_id},
     )
     return [_encounter(row) for row in rows]
 

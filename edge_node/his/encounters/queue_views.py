@@ -119,10 +119,10 @@ def _call_next(token: str, *, everyone: bool) -> str:
     return write(lambda conn: request_key.once(conn, token, work, at=now.at))
 
 
-def rail(*, everyone: bool = False, limit: int | None = None) -> desk.Rail:
-    """Who is with the doctor who asks, and who waits."""
+def rail(*, everyone: bool = False, limit: int | None = None, here: str = "") -> desk.Rail:
+    """Who is with the doctor who asks, and who waits; `here` is the encounter that is open."""
     staff = current_staff()
     return desk.rail(
-        reader(), queue_date=today(), doctor_id=staff.id, now=context().clock.wall_ms(), limit=limit,
+        reader(), queue_date=today(), doctor_id=staff.id, now=context().clock.wall_ms(), limit=limit, here=here,
         department_id=None if everyone else staff.department_id,
     )  # fmt: skip

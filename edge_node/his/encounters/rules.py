@@ -96,6 +96,14 @@ def away(status: Status) -> FieldProblem | None:
     return FieldProblem(field="complaint", text=said)
 
 
+def is_left_open(queue_date: date, today: date) -> bool:
+    """Is a visit that was not ended one of an earlier day? Its queue number is another patient's by now.
+
+    One of a later day is not: the clock was set back, and whoever was called is still with the doctor.
+    """
+    return queue_date < today
+
+
 def missing(note: Note) -> list[FieldProblem]:
     """What a signed note must have and this one has not."""
     problems = []

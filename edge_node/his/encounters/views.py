@@ -13,13 +13,14 @@ from typing import Any
 from flask import abort, redirect, render_template, request, url_for
 
 from edge_node.base.clock import ClockState
-from edge_node.his import audit, request_key
+from edge_node.his import audit, request_key, searching
 from edge_node.his.context import context, reader, write
 from edge_node.his.encounters import (
     desk,
     forms,
     merge,
     message,
+    note_paper_views,
     note_templates,
     paper_views,
     queries,
@@ -55,7 +56,7 @@ MEASURES = tuple(name for name in TEXT_FIELDS if name not in PROSE_FIELDS)
 
 
 # With the routes of the modules beside it.
-__all__ = ["blueprint", "paper_views", "template_views"]
+__all__ = ["blueprint", "note_paper_views", "paper_views", "template_views"]
 
 
 @blueprint.get("/<encounter_id>")
@@ -65,7 +66,8 @@ def show(encounter_id: str) -> Page:
     audit.viewed(who(), f"encounter:{encounter_id}")
     if case.stage is Stage.WRITING or "amend" in request.args:
         reason = case.draft.reason if case.draft and case.stage is Stage.AMENDING else ""
-        return _form(case, Typed(note=case.note, reason=reason, based_on=case.revision, dx=request.args.get("dx", "")))
+        dx = searching.asked().get("dx", "")
+        return _form(case, Typed(note=case.note, reason=reason, based_on=case.revision, dx=dx))
     return render_template(
         "encounters/signed.html", **_around(case), version=case.versions[0],
         english=_english(case.versions[0].note), broken=_broken(case), sheets=with_sheets.signed(case),
@@ -208,7 +210,7 @@ def _keep(
         return redirect(with_orders.reason_page(ordered))
     return _after(
         case, outcome, typed, sheet_id=kept.sheet_id if kept else "", wish=wish,
-        said={**(said or {}), **with_orders.still_wanted(ordered)}, at=with_orders.anchor(ordered),
+        said=said, ordering=with_orders.still_wanted(ordered), at=with_orders.anchor(ordered),
     )  # fmt: skip
 
 
@@ -280,9 +282,10 @@ def _sign(case: Case, typed: Typed) -> Page:
 
 def _after(
     case: Case, outcome: Saved | Signed | Overtaken, typed: Typed, *, sheet_id: str = "", wish: Wish | None = None,
-    said: Mapping[str, Any] | None = None, at: str | None = None,
+    said: Mapping[str, Any] | None = None, ordering: Mapping[str, str] | None = None, at: str | None = None,
 ) -> Page:  # fmt: skip
-    """Where a post leads: to the note (`at` a place of it), with what is to be said there, or to both sides of it."""
+    """Where a post leads: to the note (`at` a place of it), with what is to be said and looked for there, or to both
+    sides of it."""
     encounter_id = case.encounter.id
     if isinstance(outcome, Signed):
         return redirect(url_for(".show", encounter_id=encounter_id))
@@ -296,13 +299,12 @@ def _after(
         if anchor is None and added and rules.awaiting_syndrome(typed.note):
             anchor = "dx"
         return redirect(
-            url_for(
+            searching.address(
                 ".show",
+                {"dx": typed.dx, "rx-q": wanted, **(ordering or {})},
                 encounter_id=encounter_id,
                 amend=amend,
-                dx=typed.dx or None,
                 rx=sheet_id or left or None,
-                rxq=wanted or None,
                 **(said or {}),
                 _anchor=at or anchor,
             )
@@ -317,7 +319,8 @@ def _around(case: Case) -> dict[str, Any]:
     history = desk.history(reader(), case.patient.id, except_registration=case.entry.registration_id)
     return {
         "case": case, "patient": case.patient, "entry": case.entry, "today": today(), "Stage": Stage,
-        "rail": rail(limit=desk.RAIL_BESIDE_NOTE),
+        "rail": rail(limit=desk.RAIL_BESIDE_NOTE, here=case.encounter.id),
+        "left_open": rules.is_left_open(case.entry.queue_date, today()),
         "history": history, "earlier": with_sheets.earlier(history),
         "field_names": rules.FIELD_NAMES, "measure_names": {name: say(rules.FIELD_NAMES[name]) for name in MEASURES},
         "can_put_back": case.draft is None, "ordered": with_orders.page(case.encounter.id),

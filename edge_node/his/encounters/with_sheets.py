@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from flask import abort, request
 from werkzeug.exceptions import BadRequest
 
-from edge_node.his import audit, request_key
+from edge_node.his import audit, request_key, searching
 from edge_node.his.audit import Moment
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.drugs import CatalogueDrug
@@ -256,7 +256,7 @@ def page(case: Case, note: Note, sheet: Posted | None) -> SheetPage:
         tabs.append(shown)
     else:
         shown = tabs[found.index(here)]
-    wanted = sheet.wanted if sheet else request.args.get("rxq", "")
+    wanted = sheet.wanted if sheet else searching.asked().get("rx-q", "")
     return SheetPage(
         shown=shown,
         tabs=tabs,

@@ -56,9 +56,7 @@ def index() -> str:
 @blueprint.get("/<order_id>")
 def show(order_id: str) -> str:
     """One order: what is to be done with it now, and what was recorded of it."""
-    order = _order_or_404(order_id)
-    audit.viewed(who(), f"order:{order_id}")
-    return _page(order)
+    return _page(_opened(order_id))
 
 
 @blueprint.post("/<order_id>")
@@ -90,9 +88,7 @@ def carry_out(order_id: str) -> str | Response | tuple[str, int]:
 @blueprint.get("/<order_id>/cancel")
 def cancelling(order_id: str) -> str:
     """Ask why an order is cancelled."""
-    order = _order_or_404(order_id)
-    audit.viewed(who(), f"order:{order_id}")
-    return _cancel_page(order)
+    return _cancel_page(_opened(order_id))
 
 
 @blueprint.post("/<order_id>/cancel")
@@ -112,6 +108,13 @@ def cancel(order_id: str) -> str | Response | tuple[str, int]:
 
 def _order_or_404(order_id: str) -> Order:
     return queries.get(reader(), order_id) or abort(404)
+
+
+def _opened(order_id: str) -> Order:
+    """The order that a person looks at, and that this was so in the audit log."""
+    order = _order_or_404(order_id)
+    audit.viewed(who(), f"order:{order_id}")
+    return order
 
 
 def _page(

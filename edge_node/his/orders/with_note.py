@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from flask import request, url_for
 from werkzeug.exceptions import BadRequest
 
-from edge_node.his import request_key
+from edge_node.his import request_key, searching
 from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.catalogues.prices import PriceItem
 from edge_node.his.context import reader
@@ -136,10 +136,10 @@ def doing(encounter_id: str, patient_id: str, what: Asked) -> Callable[[Connecti
 
 
 def still_wanted(what: Asked | None) -> Mapping[str, str]:
-    """What goes on into the address of the page that follows."""
+    """What the page that follows looks for."""
     if what is None or what.item:
         return {}
-    return {name: value for name, value in (("odq", what.left), ("odn", what.count)) if value}
+    return {name: value for name, value in (("od-q", what.left), ("od-count", what.count)) if value}
 
 
 def anchor(what: Asked | None) -> str | None:
@@ -158,12 +158,12 @@ def reason_page(what: Asked) -> str:
 
 def page(encounter_id: str) -> Ordered:
     """The orders for a page of the encounter, and what the field of this request looks for."""
-    posted = request.method == "POST"
-    wanted = (request.form.get("od-q", "") if posted else request.args.get("odq", "")).strip()[: forms.WANTED_MAX]
+    typed = request.form if request.method == "POST" else searching.asked()
+    wanted = typed.get("od-q", "").strip()[: forms.WANTED_MAX]
     return Ordered(
         orders=queries.of_encounter(reader(), encounter_id),
         wanted=wanted,
-        count=request.form.get("od-count", "") if posted else request.args.get("odn", ""),
+        count=typed.get("od-count", ""),
         matches=_found(wanted),
     )
 

@@ -5,7 +5,7 @@ Both records are read again where it is written, so that two people who merge cr
 
 from __future__ import annotations
 
-from edge_node.his.patients import merge_rules, merges, queries
+from edge_node.his.patients import apart, merge_rules, merges, queries
 from edge_node.his.patients.desk import Desk
 from edge_node.his.patients.merge_rules import Side
 from edge_node.his.patients.queries import Patient
@@ -31,7 +31,8 @@ def side(conn: Connection, patient: Patient, desk: Desk) -> Side:
 
 
 def merge(conn: Connection, kept_id: str, merged_id: str, desk: Desk, *, reason: str) -> Patient:
-    """Merge one record into another, each taken for what stands for its person by now; returns the kept one.
+    """Merge one record into another, each taken for what stands for its person by now; returns the kept one. That they
+    were said to be different people ends with it.
 
     Writes nothing when they are one by now: somebody else was quicker, whichever way round. Raises NotMerged, and
     KeyError for an unknown record.
@@ -46,6 +47,7 @@ def merge(conn: Connection, kept_id: str, merged_id: str, desk: Desk, *, reason:
     # Somebody may have given the other one a document meanwhile.
     if refused := merge_rules.choice_problem(kept, merged):
         raise NotMerged(refused.text)
+    apart.take_back(conn, kept.id, merged.id, desk)
     joined = merges.join(
         conn, kept_id=kept.id, merged_id=merged.id, at=desk.moment.at, by=desk.staff_id, reason=reason
     )  # fmt: skip
@@ -55,7 +57,8 @@ def merge(conn: Connection, kept_id: str, merged_id: str, desk: Desk, *, reason:
 
 
 def undo(conn: Connection, kept_id: str, merged_id: str, desk: Desk, *, reason: str) -> bool:
-    """Take a merge back: each record has its own again; what was changed on the kept one meanwhile stays there.
+    """Take a merge back: each record has its own again; what was changed on the kept one meanwhile stays there. The two
+    are different people from now on, and are not offered as one again.
 
     False when it was taken back before. Raises KeyError where the record never was merged into that one.
     """
@@ -71,5 +74,6 @@ def undo(conn: Connection, kept_id: str, merged_id: str, desk: Desk, *, reason: 
     if parted is None:
         return False
     desk.trace(conn, "merge_undone", f"patient:{kept_id}", merged=merged_id, reason=reason)
+    apart.say(conn, kept_id, merged_id, desk)
     desk.tell(conn, parted)
     return True

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 
 from edge_node.his.cipher import Cipher
-from edge_node.his.patients import queries
+from edge_node.his.patients import apart, queries
 from edge_node.his.patients.desk import Desk
 from edge_node.his.patients.forms import Person
 from edge_node.his.patients.identity import IdNumber, IdType, NotAnId, mask, read
@@ -82,6 +82,8 @@ def create(
         guardian_phone=person.guardian_phone,
         at=desk.moment.at, by=desk.staff_id,
     )  # fmt: skip
+    for twin in twins:
+        apart.say(conn, patient.id, twin.patient.id, desk)
     detail = {"distinct_from": sorted(twin.patient.id for twin in twins)} if twins else {}
     desk.trace(conn, "patient_created", f"patient:{patient.id}", **detail)
     desk.tell(conn, patient)

@@ -120,13 +120,12 @@ def _by(conn: Connection, hit: Patient, shown: Patient, why: Found, text: str) -
 
 
 def asked(form: Mapping[str, str]) -> str:
-    """What stands in the search field of a form or an address, as far as anybody can mean it."""
+    """What was typed into the search field, as far as anybody can mean it."""
     return form.get("q", "").strip()[:TEXT_MAX]
 
 
 def is_private(typed: str) -> bool:
-    """Is it a document's number, a passport's too, which must not stand in an address, where the browser's history
-    keeps it?"""
+    """Is it a document's number, a passport's too, which a page does not repeat whole?"""
     number = identity.normalise(typed)
     is_other = len(number) >= _SHORTEST_DOCUMENT and _LETTERS_AND_DIGITS.fullmatch(number) is not None
     return identity.looks_like_gb_11643(number) or (is_other and _RECORD_NUMBER.fullmatch(typed.strip()) is None)

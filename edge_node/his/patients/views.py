@@ -13,13 +13,14 @@ from typing import Any
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from edge_node.his import audit, request_key
+from edge_node.his import audit, request_key, searching
 from edge_node.his.context import context, reader, write, write_trace
 from edge_node.his.forms import FieldProblem, by_field, whole_number
 from edge_node.his.language import say, today
 from edge_node.his.patients import (
     allergies,
     allergy_forms,
+    apart,
     forms,
     merge_rules,
     merges,
@@ -62,6 +63,7 @@ def words() -> dict[str, Any]:
         "spaced_phone": rules.spaced_phone, "mask_address": rules.mask_address, "Masked": Masked,
         "id_type_options": lambda: [(str(id_type), say(name)) for id_type, name in rules.ID_TYPE_NAMES.items()],
         "may_write_patients": lambda: may("patients.create"), "may_merge": lambda: may("patients.merge"),
+        "told_apart": lambda one, other: apart.between(reader(), one.id, other.id) is not None,
         "may_see_encounters": lambda: current_staff().may(Role.DOCTOR), "Face": allergies.Face,
         "faces_of": lambda people: allergies.of_patients(reader(), [person.id for person in people]),
     }  # fmt: skip
@@ -70,12 +72,17 @@ def words() -> dict[str, Any]:
 @blueprint.get("")
 def index() -> str:
     """Find a patient."""
-    return _search_page(search.asked(request.args))
+    typed = search.asked(searching.asked())
+    matches = search.find(reader(), typed, digest=context().cipher.digest, limit=SHOWN + 1)
+    return render_template(
+        "patients/index.html", typed=typed, shown=search.as_shown(typed), matches=matches[:SHOWN],
+        more=len(matches) > SHOWN, is_over=searching.is_over(),
+    )  # fmt: skip
 
 
 @blueprint.post("/find")
-def find() -> str | Response:
-    """Look up what was scanned or typed. Posted, so that an ID number never stands in an address and its history.
+def find() -> Response:
+    """Look up what was scanned or typed. Posted, so that none of it stands in an address and its history.
 
     A number of one person leads straight to the record.
     """
@@ -83,9 +90,7 @@ def find() -> str | Response:
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=2)
     if len(matches) == 1 and matches[0].why.is_certain:
         return redirect(url_for("patients.record", patient_id=matches[0].patient.id))
-    if search.is_private(typed):
-        return _search_page(typed)
-    return redirect(url_for("patients.index", q=typed or None))
+    return redirect(searching.address("patients.index", {"q": typed}))
 
 
 @blueprint.get("/<patient_id>")
@@ -290,14 +295,6 @@ def patient_or_404(patient_id: str) -> Patient:
     return queries.current(reader(), patient_id) or abort(404)
 
 
-def _search_page(typed: str) -> str:
-    matches = search.find(reader(), typed, digest=context().cipher.digest, limit=SHOWN + 1)
-    return render_template(
-        "patients/index.html", typed=typed, shown=search.as_shown(typed), matches=matches[:SHOWN],
-        more=len(matches) > SHOWN,
-    )  # fmt: skip
-
-
 def record_page(
     patient: Patient,
     *,
@@ -310,6 +307,7 @@ def record_page(
         "patients/record.html", patient=patient, whole=whole, visits=queries.visits(reader(), patient.id),
         former_names=queries.former_names(reader(), patient.id), merges=merges.of_person(reader(), patient.id),
         twins=twins_of(patient) if may("patients.merge") else (), may_undo=may("patients.undo_merge"),
+        aparts=apart.of_person(reader(), patient.id) if may("patients.merge") else (),
         may_bear=rules.may_be_a_mother(patient.sex, patient.birth_date, today()),
         saved=request.args.get("saved", ""), allergies=allergies.all_of(reader(), patient.id),
         substances=allergies.substances(reader()) if may("patients.record_allergy") else (), values=values or {},
@@ -320,10 +318,12 @@ def record_page(
 
 
 def twins_of(patient: Patient) -> list[Twin]:
-    """Other records that may be of this person."""
-    return queries.same_person(
+    """Other records that may be of this person; not those of whom somebody has said that they are not."""
+    found = queries.same_person(
         reader(), name=patient.name, birth_date=patient.birth_date, phone=patient.phone, except_id=patient.id
     )  # fmt: skip
+    others = {said.other.id for said in apart.of_person(reader(), patient.id)} if found else set()
+    return [twin for twin in found if twin.patient.id not in others]
 
 
 def _form_page(

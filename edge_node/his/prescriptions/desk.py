@@ -19,6 +19,8 @@ from edge_node.his.prescriptions.words import what, why
 from edge_node.i18n import Text, text
 from edge_node.store.connection import Connection
 
+# What is said of a line while its skin test has no result.
+UNTESTED = frozenset({"skin-test-waiting", "skin-test-missing"})
 # The shape beside a line, by the worst that is said of it.
 SHAPES: Mapping[Level, str] = {Level.STOP: "stop", Level.ASK: "deg", Level.NOTE: ""}
 
@@ -78,6 +80,11 @@ class ShownSheet:
     @property
     def most_drugs(self) -> int:
         return MOST_DRUGS
+
+    @property
+    def untested(self) -> Sequence[int]:
+        """The lines whose skin test has no result that would let them be given."""
+        return [one.finding.lines[0] for one in self.findings if one.finding.code in UNTESTED]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ signature. 中药处方格式及书写规范: disease and syndrome; a word on bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -47,7 +47,7 @@ from edge_node.i18n import CHINESE, translate
 HERBS_ON_A_PAGE = 30
 # Two rows of three; the others follow in one row.
 FACTS_IN_CELLS = 6
-_CLOCKS = {
+CLOCKS = {
     ClockState.SYNCED: "已校时",
     ClockState.HOLDOVER: "守时",
     ClockState.SUSPECT: "存疑",
@@ -56,7 +56,8 @@ _CLOCKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedLine:
-    """One drug. On a sheet of herbs `quantity` is the grams of one dose, and `remarks` how this one is boiled."""
+    """One drug. On a sheet of herbs `quantity` is the grams of one dose, and `remarks` how this one is boiled. `waits`
+    while its skin test has no result: the paper says so in a box, since it may be printed before."""
 
     number: int
     name: str
@@ -64,6 +65,7 @@ class PrintedLine:
     quantity: str
     usage: str
     remarks: Sequence[str]
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +115,16 @@ def printed(
     signed: datetime,
     weight_kg: Decimal | None,
     tests: Mapping[str, str],
+    waiting: Collection[str] = (),
 ) -> Printed:
     """The paper of one signed version. `signed` is its local time; `tests` holds a place for the result of a skin test
-    by the id of each drug that wants one."""
+    by the id of each drug that wants one, `waiting` the ids of those whose result is not known."""
     herbal, on = form is Form.HERBAL, signed.date()
     facts = _facts(patient, department, on, weight_kg)
-    western = "；".join(_coded(one.name, one.code) for one in diagnoses if not _is_tcm(one))
-    chinese = "；".join(_tcm(one) for one in diagnoses if _is_tcm(one))
+    western = "；".join(coded(one.name, one.code) for one in diagnoses if not is_tcm(one))
+    chinese = "；".join(with_syndrome(one) for one in diagnoses if is_tcm(one))
     asks_identity = version.kind is Kind.NARCOTIC
-    head = [_in_a_row(facts[FACTS_IN_CELLS:]), western, *([chinese] if chinese or herbal else [])]
+    head = [in_a_row(facts[FACTS_IN_CELLS:]), western, *([chinese] if chinese or herbal else [])]
     head += ["", ""] if asks_identity else []
     validity = _validity(version, on)
     return Printed(
@@ -134,8 +137,8 @@ def printed(
         diagnosis=western,
         tcm_diagnosis=chinese,
         pages=_pages(
-            [_herb(line, version.body) if herbal else _medicine(line, version.body, tests) for line in lines],
-            [*([_how(version.body)] if herbal else []), *_reasons(version), *_amended(version)],
+            [_herb(line, version.body) if herbal else _medicine(line, version.body, tests, waiting) for line in lines],
+            [*([how_taken(version.body)] if herbal else []), *_reasons(version), *_amended(version)],
             herbal=herbal,
             room=ROWS
             - sum(rows(words, PAGE_EM) * (1 + HEAD_GAP) for words in head)
@@ -143,7 +146,7 @@ def printed(
             - FOOT_ROW * (rows(validity, FOOT_EM) - 1),
         ),
         validity=validity,
-        clock=_CLOCKS[ClockState(version.clock_state)],
+        clock=CLOCKS[ClockState(version.clock_state)],
         is_offline=version.mode == "offline",
         asks_identity=asks_identity,
     )
@@ -166,7 +169,7 @@ def _pages(lines: list[PrintedLine], notes: list[str], *, herbal: bool, room: fl
 
 def _medicine_rows(line: PrintedLine) -> float:
     said = rows(f"{line.name}　{line.spec}", NAME_EM) + rows(f"用法：{line.usage}", INDENTED_EM)
-    return said + sum(rows(remark, INDENTED_EM) for remark in line.remarks) + DRUG_GAP
+    return said + sum(rows(remark, INDENTED_EM) for remark in line.remarks) + line.waits + DRUG_GAP
 
 
 def _herb_rows(line: PrintedLine) -> float:
@@ -197,24 +200,29 @@ def _facts(patient: Patient, department: str, on: date, weight_kg: Decimal | Non
     return found
 
 
-def _in_a_row(facts: Sequence[tuple[str, str]]) -> str:
+def in_a_row(facts: Sequence[tuple[str, str]]) -> str:
+    """What stands beneath the cells of a head."""
     return "　".join(f"{label}：{words}" for label, words in facts)
 
 
-def _is_tcm(diagnosis: Diagnosis) -> bool:
+def is_tcm(diagnosis: Diagnosis) -> bool:
+    """Is it a disease of Chinese medicine, which stands on a row of its own?"""
     return diagnosis.kind is DiagnosisKind.TCM_DISEASE
 
 
-def _coded(name: str, code: str) -> str:
+def coded(name: str, code: str) -> str:
+    """A name with its code behind it."""
     return f"{name}（{code}）" if code else name
 
 
-def _tcm(diagnosis: Diagnosis) -> str:
-    disease = _coded(diagnosis.name, diagnosis.code)
-    return f"{disease}　{_coded(diagnosis.syndrome_name, diagnosis.syndrome_code)}".rstrip("　")
+def with_syndrome(diagnosis: Diagnosis) -> str:
+    """A disease of Chinese medicine and its syndrome, both with their codes."""
+    disease = coded(diagnosis.name, diagnosis.code)
+    return f"{disease}　{coded(diagnosis.syndrome_name, diagnosis.syndrome_code)}".rstrip("　")
 
 
-def _medicine(line: SignedLine, body: Body, tests: Mapping[str, str]) -> PrintedLine:
+def usage(line: SignedLine) -> str:
+    """How a medicine is taken: how much at a time, which way, how often, for how long."""
     frequency = FREQUENCIES.get(line.frequency)
     words = [f"每次 {line.dose} {line.unit}"]
     if line.route in ROUTES:
@@ -223,14 +231,24 @@ def _medicine(line: SignedLine, body: Body, tests: Mapping[str, str]) -> Printed
         words.append(translate(frequency.words, CHINESE))
     if frequency is None or not frequency.single:
         words.append(f"{line.days} 日")
+    return "　".join(words)
+
+
+def quantity(line: SignedLine) -> str:
+    """How many packs of a medicine."""
+    return f"× {line.packs} {line.pack_unit}".rstrip()
+
+
+def _medicine(line: SignedLine, body: Body, tests: Mapping[str, str], waiting: Collection[str]) -> PrintedLine:
     remarks = [_hint(body, line.number), tests.get(line.drug_id, "")]
     return PrintedLine(
         number=line.number,
         name=line.name,
         spec=line.spec,
-        quantity=f"× {line.packs} {line.pack_unit}".rstrip(),
-        usage="　".join(words),
+        quantity=quantity(line),
+        usage=usage(line),
         remarks=[remark for remark in remarks if remark],
+        waits=line.drug_id in waiting,
     )
 
 
@@ -251,7 +269,7 @@ def _hint(body: Body, number: int) -> str:
     return body.lines[number - 1].hint
 
 
-def _how(body: Body) -> str:
+def how_taken(body: Body) -> str:
     """How many doses there are, and how they are taken."""
     said = [f"共 {body.doses} 剂", f"每日 {body.doses_a_day or 1} 剂"]
     return "，".join([*said, body.decoction] if body.decoction else said) + "。"

@@ -49,7 +49,9 @@ def sheet_findings(situation: Situation) -> Iterator[Finding]:
         yield Finding(level=Level.STOP, code="too-many-drugs", values={"count": len(sheet.lines), "most": MOST_DRUGS})
     for number, line in enumerate(sheet.lines, start=1):
         if left_open(line, sheet.form):
-            yield of_line(Level.STOP, "incomplete", number, line)
+            # A herb has nothing to say but its dose; way and days are those of the whole decoction.
+            code = "dose-missing" if sheet.form is Form.HERBAL else "incomplete"
+            yield of_line(Level.STOP, code, number, line, unit=line.drug.unit)
     if sheet.form is Form.HERBAL and not sheet.doses:
         yield Finding(level=Level.STOP, code="doses-missing")
     right = kind_of(sheet, months=months)

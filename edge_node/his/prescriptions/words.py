@@ -24,6 +24,7 @@ WHAT: Mapping[str, Text] = {
     "control-mixed": text("Line %(lines)s %(drug)s: a controlled drug has a sheet of its own"),
     "too-many-drugs": text("%(count)d drugs on one sheet; at most %(most)d"),
     "incomplete": text("Line %(lines)s %(drug)s: dose, way, frequency and days must all be said"),
+    "dose-missing": text("Line %(lines)s %(drug)s: its dose is missing, in %(unit)s"),
     "doses-missing": text("The number of doses is missing"),
     "kind-wrong": text("This sheet belongs on %(right)s paper"),
     "diagnosis-missing": text("No diagnosis is written"),
@@ -69,6 +70,7 @@ WHY: Mapping[str, Text] = {
     "control-mixed": text("%(law)s, annex 1: a paper for each class", law=_RULES_53),
     "too-many-drugs": text("%(law)s, article %(article)s", law=_RULES_53, article="6 (7)"),
     "incomplete": text("%(law)s, article %(article)s", law=_RULES_53, article="6 (9)"),
+    "dose-missing": text("%(law)s, article %(article)s", law=_RULES_53, article="6 (9)"),
     "doses-missing": text("%(law)s, annex 1", law=_RULES_53),
     "kind-wrong": text("%(law)s, annex 1", law=_RULES_53),
     "diagnosis-missing": text(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from edge_node.his.forms import whole_number
+from edge_node.his.paging import part
 from edge_node.his.patients import forms as person_forms
 from edge_node.his.patients import queries as patients
 from edge_node.his.patients.queries import Patient
@@ -74,25 +74,12 @@ def queue(conn: Connection, args: Mapping[str, str], day: date, now: int) -> Que
     entries = queries.queue(conn, day, department_id=department_id or None, status=status)
     if status in (Status.DONE, Status.CANCELLED):
         entries.reverse()
-    last_page = max(0, (len(entries) - 1) // ROWS_PER_PAGE)
-    page = _page(args.get("page", ""), last_page)
-    begin = page * ROWS_PER_PAGE
-    rows = [
-        Row(entry=entry, waited_s=waited_minutes(entry.registered_at, now) * 60)
-        for entry in entries[begin : begin + ROWS_PER_PAGE]
-    ]
+    here = part(entries, args.get("page", ""), most=ROWS_PER_PAGE)
     return Queue(
-        rows=rows, status=status, counts=queries.counts(conn, day, department_id=department_id or None),
-        department_id=department_id, page=page + 1, first=begin + 1 if rows else 0, last=begin + len(rows),
-        total=len(entries),
+        rows=[Row(entry=entry, waited_s=waited_minutes(entry.registered_at, now) * 60) for entry in here.rows],
+        status=status, counts=queries.counts(conn, day, department_id=department_id or None),
+        department_id=department_id, page=here.number, first=here.first, last=here.last, total=here.total,
     )  # fmt: skip
-
-
-def _page(asked: str, last_page: int) -> int:
-    try:
-        return min(max(whole_number(asked) - 1, 0), last_page)
-    except ValueError:
-        return 0
 
 
 def places(conn: Connection, day: date) -> list[Place]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from edge_node.his import audit, request_key
+from edge_node.his import audit, request_key, searching
 from edge_node.his.context import context, reader, write
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.language import today
@@ -55,14 +55,15 @@ def index() -> str:
     """The desk: what was searched for, the form (filled from the chosen record), and today's queue."""
     chosen = _chosen(request.args.get("patient", ""))
     if chosen is None:
-        return _desk_page({"id_type": request.args.get("id_type", IdType.RESIDENT), **_begun("")})
+        begun = person_forms.begin(search.asked(searching.asked()), today=today())
+        return _desk_page({"id_type": request.args.get("id_type", IdType.RESIDENT), **begun})
     note_view(chosen)
     return _desk_page(page.filled(reader(), chosen), patient=chosen)
 
 
 @blueprint.post("/find")
-def find() -> str | Response:
-    """Look up what was scanned or typed; posted, so that an ID number never stands in an address."""
+def find() -> Response:
+    """Look up what was scanned or typed; posted, so that none of it stands in an address."""
     typed = search.asked(request.form)
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=2)
     if len(matches) == 1 and matches[0].why.is_certain:
@@ -70,9 +71,7 @@ def find() -> str | Response:
         if not may("reception.register"):
             return redirect(url_for("patients.record", patient_id=found))
         return redirect(url_for("reception.index", patient=found))
-    if not search.is_private(typed):
-        return redirect(url_for("reception.index", q=typed) if typed else url_for("reception.index"))
-    return _desk_page({"id_type": IdType.RESIDENT, **_begun(typed)}, typed=typed)
+    return redirect(searching.address("reception.index", {"q": typed}))
 
 
 @blueprint.post("")
@@ -166,10 +165,6 @@ def _chosen(patient_id: str) -> Patient | None:
     return (patients.current(reader(), patient_id) or abort(404)) if patient_id else None
 
 
-def _begun(typed: str) -> Mapping[str, str]:
-    return person_forms.begin(typed or search.asked(request.args), today=today())
-
-
 def _status(registration_id: str) -> Status | None:
     found = queries.entry(reader(), registration_id)
     return found.status if found else None
@@ -181,15 +176,15 @@ def _desk_page(
     *,
     patient: Patient | None = None,
     twins: Sequence[Twin] = (),
-    typed: str = "",
 ) -> str:
-    typed = typed or search.asked(request.args)
+    typed = search.asked(searching.asked())
     matches = search.find(reader(), typed, digest=context().cipher.digest, limit=MATCHES_SHOWN + 1)
     registered = request.args.get("registered") or request.args.get("cancelled")
     return render_template(
         "reception/index.html", typed=search.as_shown(typed), matches=matches[:MATCHES_SHOWN],
-        more=len(matches) > MATCHES_SHOWN, values=values, problems=problems, errors=by_field(problems),
-        patient=patient, twins=twins, labels=said_labels(forms.LABELS, person_forms.LABELS),
+        more=len(matches) > MATCHES_SHOWN, find_key=searching.key(), is_over=searching.is_over(), values=values,
+        problems=problems, errors=by_field(problems), patient=patient, twins=twins,
+        labels=said_labels(forms.LABELS, person_forms.LABELS),
         request_key=request.form.get(request_key.FIELD, "") if request.endpoint == "reception.register" else "",
         places=page.places(reader(), today()), queue=page.queue(reader(), request.args, today(), _now()),
         just=queries.entry(reader(), registered) if registered else None, day=today(),

@@ -47,7 +47,14 @@ _WORDS: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[str]]]]] = (
         (
             (text("Find patients and read records"), ("patients.index", "patients.find", "patients.record")),
             (text("Show an ID number, phone or address whole (leaves a trace)"), ("patients.show_whole",)),
-            (text("Merge two records of one person"), ("patients.compare", "patients.merge")),
+            (
+                text("Merge two records of one person"),
+                ("patients.compare", "patients.compare_with", "patients.merge"),
+            ),
+            (
+                text("Say that two records are of different people, and take it back"),
+                ("patients.say_apart", "patients.take_back_apart"),
+            ),
             (text("Undo a merge"), ("patients.undo_merge",)),
             (
                 text("Make and change records"),
@@ -72,6 +79,7 @@ _WORDS: Sequence[tuple[Text, Sequence[tuple[Text, Sequence[str]]]]] = (
                 ("encounters.show", "encounters.save", "encounters.settle", "encounters.history"),
             ),
             (text("Print prescriptions (leaves a trace)"), ("encounters.paper", "encounters.print_paper")),
+            (text("Print notes (leaves a trace)"), ("encounters.note_paper", "encounters.print_note")),
             (text("Keep templates of notes"), ("encounters.template", "encounters.keep_template")),
         ),
     ),

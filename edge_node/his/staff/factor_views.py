@@ -12,7 +12,7 @@ from edge_node.his.context import context, reader, write
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.posture import node_status
 from edge_node.his.security import current_staff, who
-from edge_node.his.staff import attempts, factors, proofs, queries, second_factor
+from edge_node.his.staff import attempts, factors, proofs, qr, queries, second_factor
 from edge_node.i18n import text
 from edge_node.store.connection import Connection
 
@@ -100,6 +100,7 @@ def _record(conn: Connection, by: audit.Who, action: str, now: audit.Moment) -> 
 
 def _page(problems: Sequence[FieldProblem] = (), *, seed: str | None = None) -> str:
     staff = current_staff()
+    address = second_factor.address(seed, code=staff.code, clinic=context().clinic_name) if seed else None
     return render_template(
         "staff/second_factor.html",
         problems=problems,
@@ -107,7 +108,8 @@ def _page(problems: Sequence[FieldProblem] = (), *, seed: str | None = None) -> 
         done="done" in request.args,
         is_required=security.needs_second_factor(staff),
         seed=second_factor.grouped(seed) if seed else None,
-        address=second_factor.address(seed, code=staff.code, clinic=context().clinic_name) if seed else None,
+        address=address,
+        picture=qr.picture(address) if address else None,
         status=node_status(),
         now=context().clock.wall_ms(),
     )

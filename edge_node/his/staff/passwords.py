@@ -12,6 +12,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # Sixteen sign-ins at once would take 300 MB and both cores from everybody else.
 _AT_ONCE = threading.BoundedSemaphore(2)
+# Where a posted form takes a hash from whoever sends it: the server answers these one after the other.
+HASHED_AT = frozenset({"/login", "/password"})
 # Without the letters and digits that are mistaken for each other when read from paper.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 # Verified when there is no such person, so that the answer takes as long as for a wrong password.

@@ -12,6 +12,7 @@ from edge_node.his import audit, request_key
 from edge_node.his.context import context, reader, write
 from edge_node.his.forms import FieldProblem, by_field
 from edge_node.his.language import today
+from edge_node.his.paging import part
 from edge_node.his.patients import allergies
 from edge_node.his.patients.desk import Desk, this_desk
 from edge_node.his.patients.views import CONFLICT, UNPROCESSABLE, said_labels
@@ -27,6 +28,9 @@ from edge_node.store.connection import Connection
 
 blueprint = Blueprint("triage", __name__, url_prefix="/triage")
 
+# As many as a screen shows, and few more than have a key of their own.
+ROWS_PER_PAGE = 15
+UNMEASURED = "unmeasured"
 # Who is measured: not who has gone home.
 _HERE = frozenset({Status.WAITING, Status.WITH_DOCTOR})
 
@@ -46,17 +50,21 @@ def words() -> dict[str, Any]:
 
 @blueprint.get("")
 def index() -> str:
-    """The queue of one department or all, with what was measured."""
-    department_id = request.args.get("department", "")
-    entries = reception.queue(reader(), today(), department_id=department_id or None, status=Status.WAITING)
+    """The queue of one department or all, or of it who was not measured yet, with what was measured; page by page."""
+    asked = _asked()
+    waiting = reception.queue(
+        reader(), today(), department_id=asked.get("department"), status=Status.WAITING
+    )  # fmt: skip
+    missing = [entry for entry in waiting if entry.level is None]
+    here = part(missing if "only" in asked else waiting, request.args.get("page", ""), most=ROWS_PER_PAGE)
     saved = reception.entry(reader(), request.args.get("saved", ""))
-    measured = queries.newest_of(reader(), [entry.registration_id for entry in (*entries, *([saved] if saved else []))])
+    shown = [*here.rows, *([saved] if saved else [])]
+    measured = queries.newest_of(reader(), [entry.registration_id for entry in shown])
     now = context().clock.wall_ms()
     return render_template(
-        "triage/index.html", entries=entries, measured=measured, department_id=department_id,
-        departments=reception.departments(reader()),
+        "triage/index.html", here=here, measured=measured, asked=asked, departments=reception.departments(reader()),
         saved=saved if saved and saved.registration_id in measured else None,
-        remarks=_remarks(saved, measured), missing=sum(entry.level is None for entry in entries),
+        remarks=_remarks(saved, measured), waiting=len(waiting), missing=len(missing),
         waited_s=lambda entry: waited_minutes(entry.registered_at, now) * 60,
     )  # fmt: skip
 
@@ -95,7 +103,9 @@ def measure(registration_id: str) -> str | Response | tuple[str, int]:
     except allergies.AlreadyRecorded:
         problem = FieldProblem(field="substance", text=text("This is on record already"))
         return _page(entry, request.form, [problem]), CONFLICT
-    return redirect(url_for("triage.index", saved=registration_id, department=request.args.get("department") or None))
+    asked = _asked()
+    address = url_for("triage.index", saved=registration_id, department=asked.get("department"), only=asked.get("only"))
+    return redirect(address)
 
 
 def _keep(conn: Connection, registration_id: str, triaged: Triaged, desk: Desk) -> str:
@@ -112,6 +122,14 @@ def _keep(conn: Connection, registration_id: str, triaged: Triaged, desk: Desk) 
     elif triaged.asked:
         allergies.asked(conn, entry.patient.id, desk)
     return triage_id
+
+
+def _asked() -> dict[str, str]:
+    """The part of the queue that somebody works through: it stays the same from one patient to the next."""
+    asked = {"department": request.args.get("department", "")}
+    if request.args.get("only") == UNMEASURED:
+        asked["only"] = UNMEASURED
+    return {name: value for name, value in asked.items() if value}
 
 
 def _entry_or_404(registration_id: str) -> QueueEntry:
@@ -131,5 +149,5 @@ def _page(entry: QueueEntry, values: Mapping[str, str], problems: Sequence[Field
         errors=by_field(problems), labels=said_labels(forms.LABELS), here=entry.status in _HERE,
         request_key=request.form.get(request_key.FIELD, ""), before=queries.all_of(reader(), entry.registration_id),
         asks_pregnancy=rules.pregnancy_is_asked(entry.patient.sex, entry.patient.birth_date, today()),
-        substances=allergies.substances(reader()),
+        substances=allergies.substances(reader()), asked=_asked(),
     )  # fmt: skip

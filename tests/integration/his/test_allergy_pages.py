@@ -17,7 +17,7 @@ from edge_node.his.patients.allergies import Face
 from edge_node.his.reception.queries import QueueEntry
 from edge_node.his.staff.model import Role
 from tests.support.encounters import Clinic
-from tests.support.his import a_his
+from tests.support.his import a_his, look_for
 
 SOLID, OUTLINED, DASHED = 'class="allergy"', "allergy--none", "allergy--unasked"
 
@@ -70,8 +70,8 @@ def test_every_list_of_people_shows_it(clinic: Clinic, shan: QueueEntry) -> None
     registrar = clinic.his.sign_in("zhou", client=clinic.his.browser())
     lists = {
         "the queue at the desk": registrar.get("/reception"),
-        "matches at the desk": registrar.get("/reception?q=单雅琴"),
-        "matches of a search": registrar.get("/patients?q=单雅琴"),
+        "matches at the desk": registrar.get(look_for(clinic.his, registrar, "单雅琴", at="/reception")),
+        "matches of a search": registrar.get(look_for(clinic.his, registrar, "单雅琴")),
         "the nurse's queue": clinic.his.client.get("/triage"),
         "likely duplicates": post(
             clinic, "/patients/new", registrar, name="单雅琴", sex="2", birth_date="1980-03-14", id_type="none"

@@ -148,7 +148,7 @@ def test_it_comes_again_without_script_and_keeps_no_session_alive(clinic: Clinic
     assert his.client.get("/encounters/").status_code == 302, "the desk has locked itself"
 
 
-@pytest.mark.parametrize("typed", ["甲" * 13, "3\0", "<b>3</b>\u202e"])
+@pytest.mark.parametrize("typed", ["甲" * 13, "<b>3</b>\u202e"])
 def test_a_room_that_cannot_be(clinic: Clinic, typed: str) -> None:
     answer = clinic.his.post(clinic.his.client, "/calling/room", room=typed)
     assert answer.status_code == 422 and 'href="#room"' in answer.text

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import unescape
 
 import pytest
 from werkzeug.test import TestResponse
 
-from edge_node.his import request_key
+from edge_node.his import forms, request_key
 from edge_node.simulation.page import Control, Page
 from tests.support.markup import Markup
 from tests.support.walked_clinic import a_walked_clinic
@@ -33,6 +33,8 @@ TYPED = {
     "rare-han": "𠮷野𬭎",
     "zero-width": "甲\u200b乙\u200d丙",
     "nul": "甲\0乙",
+    "unseen": "甲\x01\x1d\x7f\x9f乙\x08",
+    "breaks": "甲\x0b乙\x0c丙\x85丁",
     "bidi": "甲\u202e乙\u2066丙",
     "combining": "e\u0301\u0327\u0323",
     "emoji": "👩\u200d👩\u200d👧",
@@ -77,8 +79,18 @@ def walked(walk: Walk, turn: int = 0) -> list[tuple[Found, Control]]:
 
 
 def norm(words: str) -> str:
-    """As a field may tidy what was typed: its spaces, and full-width letters."""
-    return " ".join(unicodedata.normalize("NFKC", words).replace("\0", "\ufffd").split())
+    """As a field may tidy what was typed: its spaces, full-width letters, and what nobody sees."""
+    return " ".join(unicodedata.normalize("NFKC", forms.seen(words)).split())
+
+
+def unseen(changed: Mapping[str, Sequence[tuple[object, ...]]]) -> list[str]:
+    """The tables that keep a sign that no page shows, as itself or as JSON writes it."""
+    return [
+        table
+        for table, rows in changed.items()
+        for cell in (cell for row in rows for cell in row)
+        if isinstance(cell, str) and (forms.seen(cell) != cell or re.search(r"(?<!\\)\\(u00[01]|[bf])", cell))
+    ]
 
 
 def judged(walk: Walk, found: Found, control: Control, typed: str, before: Snapshot) -> list[str]:
@@ -89,6 +101,8 @@ def judged(walk: Walk, found: Found, control: Control, typed: str, before: Snaps
     changed = before.changed()
     if status >= 500:
         return [f"{status}"]
+    if tables := unseen(changed):
+        return [f"{status}, and kept what nobody can see: {tables}"]
     if status in (401, 302) and "/login" in answer.headers.get("Location", "/login"):
         return ["the session is gone"] if found.role is not None else []
     if status >= 400:

@@ -19,7 +19,7 @@ from edge_node.his.patients.queries import Patient
 from edge_node.his.staff.model import Role
 from edge_node.store.connection import Connection
 from tests.support.grown import Staffed, grow, waits
-from tests.support.his import His, a_his
+from tests.support.his import His, a_his, look_for
 from tests.support.people import a_patient
 from tests.support.surnames import CASES
 
@@ -43,6 +43,10 @@ class Clinic:
     waiting: list[str]
     encounter: str
     desks: dict[str, FlaskClient]
+
+    def finds(self, typed: str, *, at: str = "/reception") -> str:
+        """The registrar looks for somebody; the address of what was found."""
+        return look_for(self.his, self.desks["reg"], typed, at=at)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +75,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 PAGES: list[tuple[str, str, Callable[[Clinic], str]]] = [
     ("reg", "the desk", lambda c: "/reception"),
     ("reg", "a chosen patient", lambda c: f"/reception?patient={c.people[0].id}"),
-    ("reg", "a search by initials", lambda c: "/reception?q=wxl"),
-    ("reg", "initials and year", lambda c: "/reception?q=wxl+1980"),
-    ("reg", "a search by phone", lambda c: "/reception?q=13000000007"),
-    ("reg", "by record number", lambda c: f"/reception?q={c.people[3].mrn}"),
+    ("reg", "a search by initials", lambda c: c.finds("wxl")),
+    ("reg", "initials and year", lambda c: c.finds("wxl 1980")),
+    ("reg", "a search by phone", lambda c: c.finds("13000000007")),
     ("reg", "a registration", lambda c: f"/reception/{c.waiting[1]}"),
     ("reg", "a record", lambda c: f"/patients/{c.people[0].id}"),
     ("nurse", "the nurse's queue", lambda c: "/triage"),
@@ -92,6 +95,13 @@ def test_no_page_of_the_day_walks_through_what_grows(
 ) -> None:
     walked = walks(clinic, lambda: clinic.desks[who].get(path(clinic)).status_code, expect=200)
     assert not walked, "\n".join(walked)
+
+
+@pytest.mark.parametrize("at", ["/reception", "/patients"])
+def test_looking_somebody_up_by_number_walks_through_nothing(clinic: Clinic, at: str) -> None:
+    desk, mrn = clinic.desks["reg"], clinic.people[3].mrn
+    form = {"csrf_token": clinic.his.csrf(desk, "/reception"), "q": mrn}
+    assert not walks(clinic, lambda: desk.post(f"{at}/find", data=form).status_code, expect=302)
 
 
 def test_saving_walks_through_nothing_either(clinic: Clinic) -> None:
@@ -126,7 +136,7 @@ def test_the_look_at_plans_sees_a_walk(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize("name, initials", sorted({(name, initials) for name, _, initials in CASES}))
 def test_difficult_surnames_are_found_by_initials(clinic: Clinic, name: str, initials: str) -> None:
-    assert name in clinic.desks["reg"].get("/patients", query_string={"q": initials}).text
+    assert name in clinic.desks["reg"].get(clinic.finds(initials, at="/patients")).text
 
 
 def walks(clinic: Clinic, work: Callable[[], int], *, expect: int) -> list[str]:

@@ -46,7 +46,9 @@ def visits(served: Served, name: str, phone: str, id_number: str, born: str, not
     said.append(desk.post("/reception", person | key | {"birth_date": "2999-01-01", "phone": phone * 9}).status)
     for words in (name, phone, id_number):
         said += [
-            desk.post("/patients/find", {"q": words}).status, desk.get(f"/patients?q={quote(words)}").status,
+            desk.get(desk.post("/patients/find", {"q": words}).location).status,
+            desk.get(desk.post("/reception/find", {"q": words}).location).status,
+            desk.get(f"/patients?q={quote(words)}").status, desk.get(f"/patients?find={quote(words)}").status,
             desk.get(f"/patients/{quote(words)}").status, desk.get(f"/nowhere/{quote(words)}?of={quote(words)}").status,
             desk.get(f"/language/en?next=/patients?q={quote(words)}").status,
             desk.post(f"/reception/{quote(words)}/cancel", {"reason": note}).status,

@@ -19,14 +19,13 @@ from edge_node.his.orders.model import Outcome, Stage
 from edge_node.store.connection import Connection, DatabaseError
 from tests.support.doctor_form import Doctor
 from tests.support.encounters import Clinic
-from tests.support.his import a_his
-from tests.support.orders import IDLE_LOCK_S, Nurse, actions, doctor_of, house, ordered, orders, the_order, words
+from tests.support.orders import Nurse, a_house, actions, doctor_of, ordered, orders, the_order, words
 
 
 @pytest.fixture
 def clinic(tmp_path: Path) -> Iterator[Clinic]:
-    with a_his(tmp_path, idle_lock_s=IDLE_LOCK_S) as his:
-        yield house(his)
+    with a_house(tmp_path) as clinic:
+        yield clinic
 
 
 @pytest.fixture

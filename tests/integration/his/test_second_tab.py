@@ -16,6 +16,7 @@ from edge_node.his.reception.rules import Status
 from tests.support.doctor_form import Doctor
 from tests.support.encounters import Clinic
 from tests.support.his import a_his
+from tests.support.orders import doctor_of
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 @pytest.fixture
 def doctor(clinic: Clinic) -> Doctor:
     """With a note that can be signed, and one medicine."""
-    doctor = Doctor(clinic, clinic.begun())
-    clinic.his.write(lambda conn: conn.execute("UPDATE patient SET allergies_asked_at = 1"))
+    doctor = doctor_of(clinic)
     doctor.ready()
     doctor.add("W035")
     return doctor

@@ -12,20 +12,14 @@ from flask.testing import FlaskClient
 
 from edge_node.cli.main import Where, cli
 from edge_node.his import audit
-from edge_node.his.staff.model import Role
-from tests.support.his import PASSWORD, His, a_his, hidden_fields
+from tests.support.his import PASSWORD, His, a_his_at_home, hidden_fields
 
 MINUTE = 60.0
 
 
 @pytest.fixture
 def his(tmp_path: Path) -> Iterator[His]:
-    folder = tmp_path / "node/data"
-    folder.mkdir(parents=True)
-    (tmp_path / "node/edge-node.toml").write_text('[node]\nid = "clinic-0042"\n[replica]\nplain = true\n')
-    with a_his(folder) as his:
-        his.add_staff("gu", Role.ADMIN, name="顾工")
-        his.add_staff("zhou", Role.REGISTRAR, name="周敏")
+    with a_his_at_home(tmp_path) as his:
         yield his
 
 

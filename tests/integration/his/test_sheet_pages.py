@@ -16,6 +16,7 @@ from edge_node.store.connection import Connection
 from tests.support.doctor_form import Doctor
 from tests.support.encounters import Clinic
 from tests.support.his import a_his
+from tests.support.orders import doctor_of
 
 
 @pytest.fixture
@@ -28,9 +29,7 @@ def clinic(tmp_path: Path) -> Iterator[Clinic]:
 
 @pytest.fixture
 def doctor(clinic: Clinic) -> Doctor:
-    doctor = Doctor(clinic, clinic.begun())
-    clinic.his.write(lambda conn: conn.execute("UPDATE patient SET allergies_asked_at = 1"))
-    return doctor
+    return doctor_of(clinic)
 
 
 def test_initials_that_mean_one_drug_add_it_with_what_is_usual(doctor: Doctor) -> None:

@@ -12,18 +12,18 @@ from edge_node.his.catalogues import queries as catalogues
 from edge_node.his.encounters import queries as encounters
 from edge_node.his.orders.model import Order, Stage
 from edge_node.his.patients import allergies
+from edge_node.i18n import CHINESE, ENGLISH
 from tests.support.doctor_form import Doctor
 from tests.support.encounters import Clinic
-from tests.support.his import a_his
-from tests.support.orders import IDLE_LOCK_S, Nurse, actions, doctor_of, house, orders, the_order, words
+from tests.support.orders import Nurse, a_house, actions, doctor_of, orders, the_order, words
 
 PENICILLIN = "W003"
 
 
 @pytest.fixture
 def clinic(tmp_path: Path) -> Iterator[Clinic]:
-    with a_his(tmp_path, idle_lock_s=IDLE_LOCK_S) as his:
-        yield house(his)
+    with a_house(tmp_path) as clinic:
+        yield clinic
 
 
 @pytest.fixture
@@ -80,6 +80,47 @@ def test_negative_after_its_time_lets_the_sheet_be_signed(clinic: Clinic, doctor
     assert actions(doctor) == ["order_given", "skin_test_placed", "skin_test_read"]
     (patient_id,) = clinic.his.conn.execute("SELECT patient_id FROM encounter").fetchone()
     assert "青霉素皮试" in words(nurse.client.get(f"/patients/{patient_id}").text)
+
+
+def test_signed_while_it_waits_page_and_paper_say_so_until_the_result(clinic: Clinic, doctor: Doctor) -> None:
+    """Signing is allowed, giving is not: whoever has the sheet or its print before them must read that."""
+    order = penicillin(doctor)
+    assert doctor.press("action", "sign", **{"rx-days-1": "3"}).status_code == 302
+    paper = f"{doctor.path}/prescriptions/{doctor.sheets()[0].id}/paper"
+
+    def on_paper(language: str) -> str:
+        doctor.client.set_cookie("lang", language)
+        return words(doctor.client.get(paper).text)
+
+    for language in (ENGLISH, CHINESE):
+        said = on_paper(language)
+        assert "皮试待结果 结果阴性前不得发药" in said and "皮试结果：（ ）" in said, language
+    assert "皮试待结果" in words(doctor.client.get(doctor.path).text)
+    doctor.client.set_cookie("lang", ENGLISH)
+    screen = words(doctor.client.get(doctor.path).text)
+    assert screen.count("Skin test: result awaited") == 2, "at the head of the sheet and at its line"
+    assert "青霉素皮试：皮试待结果" in words(doctor.client.get(f"{doctor.path}/note/paper").text)
+    nurse = placed(clinic, order)
+    clinic.his.clock.advance(20 * 60)
+    assert "皮试待结果" in on_paper(ENGLISH), "placed is not read"
+    nurse.press("read", result="negative")
+    said = on_paper(ENGLISH)
+    assert "待结果" not in said and "皮试结果：（－）" in said
+    assert "result awaited" not in words(doctor.client.get(doctor.path).text)
+    assert "青霉素皮试：（－）" in words(doctor.client.get(f"{doctor.path}/note/paper").text)
+
+
+def test_a_test_that_was_cancelled_after_the_signature_is_awaited_still(clinic: Clinic, doctor: Doctor) -> None:
+    order = penicillin(doctor)
+    assert doctor.press("action", "sign", **{"rx-days-1": "3"}).status_code == 302
+    cancelled = clinic.his.post(doctor.client, f"/orders/{order.id}/cancel", reason="患者不愿意")
+    assert cancelled.status_code == 302 and the_order(doctor).stage is Stage.CANCELLED
+    paper = f"{doctor.path}/prescriptions/{doctor.sheets()[0].id}/paper"
+    assert "皮试待结果" in words(doctor.client.get(paper).text)
+    assert "Skin test: result awaited" in words(doctor.client.get(doctor.path).text)
+    clinic.his.clock.advance(40 * 24 * 3600)
+    doctor.client = clinic.his.sign_in("shen", client=doctor.client)
+    assert "result awaited" not in words(doctor.client.get(doctor.path).text), "nobody may dispense by it any more"
 
 
 def test_positive_is_an_allergy_and_stops_whatever_the_test_says_later(clinic: Clinic, doctor: Doctor) -> None:

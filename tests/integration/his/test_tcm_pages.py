@@ -17,6 +17,7 @@ from edge_node.outbox.model import Route
 from tests.support.doctor_form import Doctor
 from tests.support.encounters import Clinic
 from tests.support.his import a_his
+from tests.support.orders import doctor_of
 
 HERBS_ALONE = "Herbs, and no diagnosis of Chinese medicine yet"
 
@@ -33,9 +34,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 
 @pytest.fixture
 def doctor(clinic: Clinic) -> Doctor:
-    doctor = Doctor(clinic, clinic.begun())
-    clinic.his.write(lambda conn: conn.execute("UPDATE patient SET allergies_asked_at = 1"))
-    return doctor
+    return doctor_of(clinic)
 
 
 def test_a_disease_its_syndrome_by_the_same_field_and_both_codes_in_what_is_signed(doctor: Doctor) -> None:

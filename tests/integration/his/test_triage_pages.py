@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import partial
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,55 @@ def test_only_who_treats_measures(clinic: Clinic) -> None:
     assert clinic.his.post(registrar, f"/triage/{entry.registration_id}", level="1").status_code == 403
     assert 'href="/triage"' in clinic.his.client.get("/reception").text
     assert clinic.his.client.get("/triage/nobody").status_code == 404
+
+
+PEOPLE = 40
+
+
+def many(clinic: Clinic, count: int) -> list[QueueEntry]:
+    """So many come; the nurse's desk has locked itself meanwhile."""
+    entries = [clinic.comes("甲一") for _ in range(count)]
+    clinic.his.sign_in("lin")
+    return entries
+
+
+def numbers(page: str) -> list[str]:
+    """The queue numbers of the rows, from the top."""
+    table = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    return re.findall(r'<td class="strong nowrap"><span[^>]*>内 (\d+)</span>', table)
+
+
+def test_a_long_queue_comes_page_by_page_and_each_row_once(clinic: Clinic) -> None:
+    entries = many(clinic, PEOPLE)
+    measures(clinic, entries[-1], level=1)
+    found, path = list[str](), "/triage?department=" + clinic.departments["internal"]
+    while path:
+        page = clinic.his.client.get(path).text
+        assert len(numbers(page)) <= 15 and "40 waiting, 39 not measured yet" in page
+        found += numbers(page)
+        following = re.search(r'href="([^"]+)">Next<', page)
+        path = unescape(following[1]) if following else ""
+    assert found == [f"{PEOPLE:02}", *(f"{n:02}" for n in range(1, PEOPLE))], "who is in danger is on the first page"
+    assert "31–40 of 40" in page and "Previous" in page
+    assert numbers(clinic.his.client.get("/triage?page=99").text) == numbers(page), "the nearest that there is"
+    assert re.findall(r'data-key="(\d)"', page) == [str(n) for n in range(1, 10)], "keys count on each page"
+
+
+def test_who_was_not_measured_is_worked_through_by_the_first_key(clinic: Clinic) -> None:
+    """The one at the top, saved, and the next is at the top: also where the unmeasured stand far back in the queue."""
+    entries = many(clinic, 18)
+    for entry in entries[:16]:
+        measures(clinic, entry)
+    path = "/triage?only=unmeasured"
+    for left in (["17", "18"], ["18"]):
+        page = clinic.his.client.get(path).text
+        assert numbers(page) == left
+        first = re.search(r'href="([^"]+)" data-key="1"', page)
+        assert first is not None
+        form = re.search(r'action="(/triage/[^"]+)"', clinic.his.client.get(unescape(first[1])).text)
+        assert form is not None
+        path = clinic.his.post(clinic.his.client, unescape(form[1]), level="4").location
+        assert "only=unmeasured" in path
+    page = clinic.his.client.get(path).text
+    assert "Everybody who waits was measured" in page and numbers(page) == []
+    assert len(numbers(clinic.his.client.get("/triage").text)) == 15

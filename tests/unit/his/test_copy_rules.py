@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edge_node.base.clock import parse_utc
 from edge_node.his.console import copy_forms
 from edge_node.his.console.copy_forms import Wanted
 from edge_node.his.console.copy_rules import CopyDetail, details, local_bytes, points, problems, standing
@@ -68,6 +69,32 @@ def test_a_copy_that_was_not_brought_back_is_never_good(drill: Any, good: Any, b
     assert found.drill is not None
     assert said(found.drill.badge.words) == badge
     assert found.drill.badge.kind != "ok"
+
+
+def because(code: str, **args: str) -> dict[str, Any]:
+    return {"code": code, "args": {"destination": "cloud", **args}}
+
+
+@pytest.mark.parametrize(
+    "state, reason, told",
+    [
+        ("refused", because("destination-refused", why="403", hint="mend the key"), ("403", "mend the key", False)),
+        ("paused", because("paused-by-order", why="割接", by="顾工"), ("割接", None, True)),
+        ("behind", because("destination-refused", why="403", hint="mend the key"), (None, None, False)),
+        ("refused", "odd", (None, None, False)),
+    ],
+)
+def test_why_nothing_is_sent_and_what_to_do(state: str, reason: Any, told: tuple[str | None, str | None, bool]) -> None:
+    entry = {**copies_state(WALL_MS)["destinations"][1], "state": state, "reason": reason, "catch_up_s": 4.0}
+    found = rows(a_status(destinations=[entry]))["cloud"]
+    assert (found.copy.why, found.copy.hint, found.copy.is_ordered) == told
+    assert found.catch_up_s == (4.0 if state == "behind" else None), "what is sent nothing catches up with nothing"
+
+
+def test_when_the_audit_log_was_noted_last() -> None:
+    entry = {**copies_state(WALL_MS)["destinations"][1], "last_anchor": {"at": "2026-11-18T09:00:00.000Z", "seq": 88}}
+    noted = [rows(a_status(destinations=[one]))["cloud"].noted_at for one in (entry, {**entry, "last_anchor": None})]
+    assert noted == [parse_utc("2026-11-18T09:00:00.000Z"), None]
 
 
 def test_a_look_is_believed_for_two_days() -> None:

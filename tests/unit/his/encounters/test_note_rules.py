@@ -162,3 +162,16 @@ def test_diagnoses_are_added_once_moved_and_removed() -> None:
 def test_a_diagnosis_that_is_not_there_cannot_become_the_main_one() -> None:
     assert rules.with_main(SIGNABLE, COUGH) == SIGNABLE
     assert rules.with_diagnosis(SIGNABLE, Diagnosis(code="", name="")) == SIGNABLE
+
+
+@pytest.mark.parametrize(
+    "queue_date, left",
+    [
+        pytest.param(date(2026, 11, 22), True, id="yesterday"),
+        pytest.param(date(2025, 12, 31), True, id="last-year"),
+        pytest.param(TODAY, False, id="today"),
+        pytest.param(date(2026, 11, 24), False, id="the-clock-was-set-back"),
+    ],
+)
+def test_left_open_is_what_an_earlier_day_began(queue_date: date, left: bool) -> None:
+    assert rules.is_left_open(queue_date, TODAY) is left
