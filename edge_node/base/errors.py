@@ -12,9 +12,9 @@ EdgeError                      code, message, context, hint
 │                              superseded
 ├── ReplicaError               litestream-missing, litestream-failed, replica-unreachable, replica-refused,
 │                              replica-unsound, restore-failed, restore-incomplete, object-unsound,
-│                              identity-missing, identity-unreadable, epoch-unreadable, drill-failed, clock-doubtful,
-│                              epoch-taken, kit-missing, kit-unreadable, promotion-impossible, promotion-unreadable,
-│                              confirmation-missing
+│                              identity-missing, identity-foreign, identity-unreadable, epoch-unreadable,
+│                              drill-failed, clock-doubtful, epoch-taken, kit-missing, kit-unreadable,
+│                              promotion-impossible, promotion-unreadable, confirmation-missing
 ├── OutboxError                message-unknown, message-not-dead, no-transaction
 └── ServiceError               already-running, privilege-missing, orders-unreadable, orders-unwritable, links-unheard,
                                units-missing, address-missing, not-installed, upgrade-impossible, step-failed,

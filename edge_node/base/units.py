@@ -76,6 +76,11 @@ def spoken_duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and its noun: "1 file", "2 files"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def spoken_size(size_bytes: int) -> str:
     """A size for a person: "340 B", "22.0 KB", "1.7 GB"."""
     if size_bytes < 1000:

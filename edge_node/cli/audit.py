@@ -12,9 +12,10 @@ from edge_node.base.clock import utc_text
 from edge_node.base.errors import StoreError
 from edge_node.cli import audit_anchors
 from edge_node.cli.his_file import database, reading
-from edge_node.cli.main import Where, where_options
+from edge_node.cli.main import Noun, Where, where_options
 from edge_node.cli.output import answer, answer_json
 from edge_node.his.audit import Broken, Chain, Damage, walk
+from edge_node.replication.anchor_keeper import hashes_of
 from edge_node.replication.anchors import compare
 from edge_node.replication.s3_access import S3Access
 from edge_node.store.connection import Connection
@@ -27,7 +28,7 @@ _SAID = {
 }
 
 
-@click.group("audit")
+@click.group("audit", cls=Noun)
 def audit_group() -> None:
     """The log of who did what."""
 
@@ -77,7 +78,7 @@ def verify(
                 error = error or _differs(conn, found, path, against)
         elif against is not None:
             noted = asyncio.run(audit_anchors.gather(where, against, node_id=node_id, bucket=bucket))
-            hashes = audit_anchors.hashes_of(conn, noted.anchors)
+            hashes = hashes_of(conn, noted.anchors)
             compared = compare(noted.anchors, hashes, rows=chain.rows, taken_over=noted.taken_over)
             document["against"] = audit_anchors.as_json(noted, compared)
             said += audit_anchors.sentences(noted, compared, is_node=file is None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def _destination(where: Where, against: str, node_id: str | None, bucket: S3Acce
 
 
 async def _only_node(destination: Destination) -> str:
-    nodes = {item.key.split("/")[0] for item in await destination.list("") if item.key.count("/") == 2}
+    nodes = [node for node in await destination.folders("") if await destination.list(claims_prefix(node))]
     if len(nodes) == 1:
         return nodes.pop()
     raise UsageError(
@@ -100,16 +100,6 @@ def _of_files(path: Path) -> Anchors:
             if not path.is_dir() or file.parent.name == "anchors":
                 unreadable.append(str(file))
     return Anchors(name=str(path), anchors=anchors, taken_over={}, unreadable=unreadable)
-
-
-def hashes_of(conn: Connection, anchors: Iterable[Anchor]) -> dict[int, str]:
-    """The hashes that the log has of the anchored rows."""
-    found = {}
-    for anchor in anchors:
-        row = conn.execute("SELECT hash FROM audit_log WHERE seq = ?", (anchor.seq,)).fetchone()
-        if row is not None:
-            found[anchor.seq] = bytes(row["hash"]).hex()
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +155,7 @@ def sentences(found: Anchors, compared: Compared, *, is_node: bool) -> list[str]
 
 def rewritten(found: Anchors, compared: Compared, *, where: Path, is_node: bool) -> StoreError | None:
     """What was noted is not what the log says: the first row that shows it, and since when it can be trusted."""
-    bad = compared.first_bad or (compared.beyond[0] if is_node and compared.beyond else None)
+    bad = compared.contradicted if is_node else compared.first_bad
     if bad is None:
         return None
     good, again = compared.last_good, compared.trusted_since

@@ -14,7 +14,7 @@ import click
 
 from edge_node.base.errors import ServiceError, UsageError
 from edge_node.cli.his_file import database, reading, this_moment, writing
-from edge_node.cli.main import Where, caller, where_options
+from edge_node.cli.main import Noun, Where, caller, where_options
 from edge_node.cli.output import answer, table, talk
 from edge_node.cli.user import changing
 from edge_node.his import audit
@@ -33,7 +33,7 @@ _SHOWN = 50
 _FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
-@click.group("import")
+@click.group("import", cls=Noun)
 def import_group() -> None:
     """Catalogues and staff from CSV or xlsx."""
 

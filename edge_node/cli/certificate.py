@@ -10,7 +10,7 @@ import click
 from edge_node.base.clock import SystemClock, utc_text
 from edge_node.base.errors import UsageError
 from edge_node.base.logs import event
-from edge_node.cli.main import Where, caller, run_as_owner, where_options
+from edge_node.cli.main import Noun, Where, caller, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json, talk
 from edge_node.config.schema import Config
 from edge_node.i18n import ENGLISH, reason_text, translate
@@ -21,7 +21,7 @@ from edge_node.tls.judged import Shown, problems
 from edge_node.tls.renewal import renews_at
 
 
-@click.group("certificate")
+@click.group("certificate", cls=Noun)
 def certificate_group() -> None:
     """The certificate of the pages, and the authority that issues it."""
 

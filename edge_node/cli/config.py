@@ -11,7 +11,7 @@ import click
 from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ConfigError, Problem, UsageError
 from edge_node.base.files import atomic_write
-from edge_node.cli.main import Where, where_options
+from edge_node.cli.main import Noun, Where, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.config import render
 from edge_node.config.advice import advice
@@ -24,7 +24,7 @@ from edge_node.services.line_settings import setup_of
 from edge_node.tls.judged import problems
 
 
-@click.group("config")
+@click.group("config", cls=Noun)
 @where_options
 def config_group() -> None:
     """The configuration file: make, check, show."""

@@ -10,17 +10,23 @@ from typing import Any
 
 import click
 
+from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ConfigError, EdgeError, StoreError, UsageError
 from edge_node.base.logs import event
 from edge_node.base.units import format_size
 from edge_node.cli.ensure import ensure
-from edge_node.cli.main import Where, run_as_owner, run_as_writer, where_options
+from edge_node.cli.main import Noun, Where, run_as_owner, run_as_writer, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
+from edge_node.config.schema import Config
 from edge_node.services.folders import need_folders
+from edge_node.status import ServiceState, status_reader
 from edge_node.store import inspect, migrate
 from edge_node.store.connection import connect_reader
 from edge_node.store.copies import copy_database
 from edge_node.store.databases import DATABASES, copies_dir, db_path
+
+# In the order in which they are started anew.
+HOLDERS = ("replica", "his", "outbox", "monitor")
 
 
 def which(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,7 +36,7 @@ def which(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-@click.group("db")
+@click.group("db", cls=Noun)
 @where_options
 def db_group() -> None:
     """The databases: see to them, check, migrate, copy."""
@@ -56,10 +62,22 @@ def db_ensure(where: Where, names: tuple[str, ...], before_service: bool) -> Non
         return
     run_as_owner(config)
     need_folders(config)
+    held = [] if before_service else _who_holds_databases(config)
     for done in ensure(config, names or DATABASES):
         talk(done.sentence())
         if done.error is not None:
             talk(done.error.render())
+        if done.restored is not None and held:
+            talk(
+                f"what runs has the lost file open still ({', '.join(held)}); start it anew: systemctl restart "
+                f"{' '.join(f'edge-{name}' for name in held)}, or end `edge-node up` and start it again"
+            )
+
+
+def _who_holds_databases(config: Config) -> list[str]:
+    """The services that run, and hold databases open."""
+    services = status_reader(config, SystemClock())().services
+    return [name for name in HOLDERS if services.get(name) is ServiceState.OK]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,9 @@ from edge_node.base.systemd import credential_path
 from edge_node.cli.doctor_finding import Finding, Look, fail, of_error, ok, warn
 from edge_node.config.schema import Config, Destination
 from edge_node.replication import ltx
+from edge_node.replication.anchor_keeper import log_beside, newest_row
 from edge_node.replication.drill_record import read_record, record_path
+from edge_node.replication.epoch import current_epoch
 from edge_node.replication.kit import NODE_IDENTITY
 from edge_node.replication.proof_due import EVERY_S, GRACE_S, Proof
 from edge_node.replication.sealing import Sealer, read_identity
@@ -19,6 +21,10 @@ from edge_node.replication.shipping_record import ShippingRecord
 from edge_node.services.destinations import configured
 from edge_node.status import ServiceState, status_reader
 from edge_node.status.superseded import read_superseded
+from edge_node.store.places import db_path
+
+# One is made each day as soon as the destination has everything; a node that is off at night makes it in the morning.
+ANCHOR_LATE_S = 2 * 86_400.0
 
 
 def _replica(config: Config) -> Iterator[Finding]:
@@ -108,7 +114,8 @@ def _identity(config: Config) -> Iterator[Finding]:
             ExitCode.REPLICA,
         )
     else:
-        yield ok(f"copies open with {len(others)} identities that are not on this machine")
+        which = "one identity that is" if len(others) == 1 else f"{len(others)} identities that are"
+        yield ok(f"copies open with {which} not on this machine")
 
 
 def _kit(config: Config) -> Iterator[Finding]:
@@ -150,4 +157,35 @@ def _drills(config: Config) -> Iterator[Finding]:
             yield ok(f"{destination.name} was restored to prove it on {drill['at'][:10]}")
 
 
-LOOKS: tuple[Look, ...] = (_replica, _ownership, _destinations, _identity, _kit, _drills)
+def _anchors(config: Config) -> Iterator[Finding]:
+    """Was the head of the audit log noted lately, and is the log as it was noted?"""
+    number, his = current_epoch(config.node.state_dir), db_path(config.node.state_dir, "his")
+    for destination in config.replica.destination:
+        name = destination.name
+        record = ShippingRecord(config.node.state_dir / "shipping" / f"{name}.json")
+        noted, doubted = (one if one and one.epoch == number else None for one in (record.noted, record.contradicted))
+        compared = log_beside(his, [one for one in (doubted, noted) if one])
+        if (bad := compared.contradicted if compared else doubted) is not None:
+            yield fail(
+                f"the audit log is not as it was noted at {name} on {bad.at} (row {bad.seq})",
+                f"edge-node audit verify --against {name} says from which row on; change nothing before",
+                ExitCode.DATA, evidence="it was written anew, or an older database was put in its place",
+                code="audit-contradicted",
+            )  # fmt: skip
+        elif noted is None:
+            if record.is_known and newest_row(his) is not None:
+                yield warn(
+                    f"the head of the audit log was not noted at {name} yet",
+                    "edge-node replica status: it is noted as soon as the destination has everything",
+                )
+        elif SystemClock().wall_ms() - parse_utc(noted.at) > ANCHOR_LATE_S * 1000:
+            yield warn(
+                f"the head of the audit log was last noted at {name} on {noted.at[:10]}: what was written since could "
+                "be written anew unseen",
+                "edge-node replica status: it is noted once a day, as soon as the destination has everything",
+            )
+        else:
+            yield ok(f"the head of the audit log was noted at {name} on {noted.at[:10]}")
+
+
+LOOKS: tuple[Look, ...] = (_replica, _ownership, _destinations, _identity, _kit, _anchors, _drills)

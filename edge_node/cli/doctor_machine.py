@@ -14,11 +14,13 @@ from edge_node.base.clock import ClockState, SystemClock
 from edge_node.base.errors import ExitCode
 from edge_node.base.files import disk_free_bytes
 from edge_node.base.process import ProgramMissing, ProgramTimedOut, run
-from edge_node.base.units import format_size
+from edge_node.base.units import spoken_size
 from edge_node.cli.doctor_finding import Finding, Look, fail, ok, warn
-from edge_node.cli.unit_files import JOBS, SERVICES, SOCKET, TARGET, UNITS, steps, stored
+from edge_node.cli.unit_files import JOBS, SERVICES, SETTLE, SOCKET, TARGET, UNITS, steps, stored
 from edge_node.cli.units import RELEASE, shipped_units
 from edge_node.config.schema import Config
+from edge_node.i18n import ENGLISH, reason_text, translate
+from edge_node.release.history import HISTORY, ROOT, problems
 from edge_node.replication import litestream
 from edge_node.status import DISK_FREE_FLOOR_BYTES, ServiceState, status_reader
 from edge_node.store.connection import sqlite_version
@@ -120,6 +122,19 @@ def _said(argv: tuple[str, ...]) -> str:
         return ""
 
 
+def _upgrades(_: Config) -> Iterator[Finding]:
+    found = problems(ROOT)
+    for one in found:
+        yield warn(
+            translate(reason_text(one.code, one.args), ENGLISH),
+            "edge-node upgrade ARCHIVE, if none is running",
+            evidence=f"every step is in {ROOT / HISTORY}; journalctl -u {SETTLE}",
+            code=one.code,
+        )
+    if not found and is_installed():
+        yield ok("no upgrade was cut off")
+
+
 def _kernel(_: Config) -> Iterator[Finding]:
     if not is_installed():
         return
@@ -170,10 +185,10 @@ def _room(config: Config) -> Iterator[Finding]:
             yield warn(f"how much room {path} has is not known", f"df {path}")
         elif free < DISK_FREE_FLOOR_BYTES:
             yield fail(
-                f"{path} has {format_size(free)} left", "make room before writes stop", ExitCode.DATA, code="disk-low"
+                f"{path} has {spoken_size(free)} left", "make room before writes stop", ExitCode.DATA, code="disk-low"
             )
         else:
-            yield ok(f"{path} has {free >> 20} MiB left")
+            yield ok(f"{path} has {spoken_size(free)} left")
     if is_installed() and _disk(config.replica.local) == _disk(config.node.state_dir / "data"):
         yield warn(
             "the local replica is on the same disk as the databases: one dead disk takes both",
@@ -204,4 +219,4 @@ def _services(config: Config) -> Iterator[Finding]:
             yield warn(f"service {name} is {state}", how, code=f"service-{state}")
 
 
-LOOKS: tuple[Look, ...] = (_programs, _users, _units, _kernel, _clock, _room, _services)
+LOOKS: tuple[Look, ...] = (_programs, _users, _units, _upgrades, _kernel, _clock, _room, _services)

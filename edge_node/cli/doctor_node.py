@@ -12,11 +12,12 @@ from edge_node.base.errors import EdgeError, ExitCode
 from edge_node.base.secret import read_secret
 from edge_node.base.systemd import credential_path
 from edge_node.base.units import format_size
+from edge_node.base.users import user_name
 from edge_node.cli.doctor_finding import Finding, Level, Look, fail, of_error, ok, warn
 from edge_node.config.schema import Config
 from edge_node.i18n import ENGLISH, reason_text, translate
 from edge_node.services.certificates import look
-from edge_node.services.folders import need_folders, too_wide, user_name
+from edge_node.services.folders import need_folders, too_wide
 from edge_node.services.his_secrets import cipher, session_secret
 from edge_node.store import inspect, migrate
 from edge_node.store.connection import connect_reader

@@ -6,33 +6,20 @@ from there must never be continued by another past.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_node.base.clock import SystemClock, utc_text
-from edge_node.base.errors import EdgeError, ExitCode, ReplicaError, StoreError
+from edge_node.base.errors import EdgeError, ExitCode, StoreError
 from edge_node.base.files import file_lock
 from edge_node.base.logs import event
-from edge_node.base.systemd import credential_path
-from edge_node.config.schema import Config, Destination
+from edge_node.cli.lost import restore_beside
+from edge_node.config.schema import Config
 from edge_node.his.language import local
 from edge_node.his.numbering import skip_queue_numbers
-from edge_node.replication import ltx
-from edge_node.replication.epoch import (
-    FIRST_EPOCH,
-    Epoch,
-    current_epoch,
-    make_epoch,
-    new_nonce,
-    parse_folder,
-    replica_path,
-)
-from edge_node.replication.restore import Restored, restore, restore_local
-from edge_node.replication.sealing import Sealer, read_identities
-from edge_node.replication.source import find_source
-from edge_node.services.destinations import configured
+from edge_node.replication.epoch import Epoch, current_epoch, make_epoch, new_nonce
+from edge_node.replication.restored import Restored
 from edge_node.store.connection import connect, transaction
 from edge_node.store.copies import sync
 from edge_node.store.databases import DATABASES, copies_dir, db_path
@@ -80,10 +67,24 @@ def ensure(config: Config, names: Iterable[str]) -> list[Ensured]:
         )
     with file_lock(data / "ensure.lock"):
         lost = [name for name in names if not db_path(config.node.state_dir, name).exists()]
+        for name in lost:
+            _refuse_elsewhere(db_path(config.node.state_dir, name))
         restored, refusal = _bring_back(config, lost)
         if refusal is not None:
             raise refusal
         return [_migrated(config, name, restored.get(name)) for name in names]
+
+
+def _refuse_elsewhere(path: Path) -> None:
+    """A link that leads nowhere is a disk that is not mounted: the database is there, and not lost."""
+    if path.is_symlink():
+        raise StoreError(
+            "db-missing",
+            f"{path} is a link to {path.readlink()}, and there is nothing",
+            context="its disk is not mounted; nothing was restored, lest there be two of it",
+            hint="mount the disk; if it is lost for good, remove the link: what was on it is then restored",
+            exit_code=ExitCode.BUSY,
+        )
 
 
 def _migrated(config: Config, name: str, restored: Restored | None) -> Ensured:
@@ -110,7 +111,7 @@ def _bring_back(config: Config, lost: Sequence[str]) -> tuple[dict[str, Restored
     for name in lost:
         event("database_lost", level="error", path=db_path(state_dir, name))
         try:
-            restored[name], went_on_from[name] = _restore_beside(config, name)
+            restored[name], went_on_from[name] = restore_beside(config, name)
         except StoreError as error:
             refusal = refusal or error
     if not restored:
@@ -147,67 +148,6 @@ def _skip_numbers(path: Path, epoch: int) -> None:
         event("queue_numbers_not_skipped", level="warning", why=error.message)
     finally:
         conn.close()
-
-
-def _restore_beside(config: Config, name: str) -> tuple[Restored, int]:
-    """From the local replica of the newest epoch that has one, else from the first destination that can.
-
-    A damaged replica restores to its last sound point; that is taken only where nobody has more of the same epoch.
-    Returns the epoch that it came from as well.
-    """
-    state_dir = config.node.state_dir
-    to = db_path(state_dir, name).with_name(f".{name}.restored.db")
-    aside = to.with_name(f".{name}.partial.db")
-    for leftover in (to, aside, *(to.with_name(to.name + suffix) for suffix in ("-wal", "-shm"))):
-        leftover.unlink(missing_ok=True)
-    refusals: list[str] = []
-    partial: tuple[Restored, int] | None = None
-    for number in range(current_epoch(state_dir), FIRST_EPOCH - 1, -1):
-        replica = replica_path(config.replica.local, number, name)
-        if not ltx.scan(replica):
-            continue
-        try:
-            done = restore_local(replica, to)
-        except ReplicaError as error:
-            refusals.append(error.message)
-            continue
-        if done.is_whole:
-            return done, number
-        event("database_restored_in_part", level="warning", source=done.source, txid=done.txid, of=done.wanted_txid)
-        to.rename(aside)
-        partial = replace(done, path=aside), number
-        break
-    for destination in config.replica.destination:
-        try:
-            done, number = asyncio.run(_from_destination(config, destination, name, to))
-        except ReplicaError as error:
-            refusals.append(error.message)
-            continue
-        if partial is None or (number == partial[1] and done.txid > partial[0].txid):
-            aside.unlink(missing_ok=True)
-            return done, number
-        to.unlink()
-    if partial is not None:
-        aside.rename(to)
-        return replace(partial[0], path=to), partial[1]
-    raise StoreError(
-        "db-missing",
-        f"the database at {db_path(state_dir, name)} is lost and could not be restored",
-        context="\n".join(refusals) or "there is no local replica, and no destination is configured",
-        hint="it is tried again; edge-node replica points --from NAME shows what a destination holds",
-        exit_code=ExitCode.BUSY,
-    )
-
-
-async def _from_destination(config: Config, destination: Destination, name: str, to: Path) -> tuple[Restored, int]:
-    own = credential_path("node-identity", state_dir=config.node.state_dir)
-    identity = read_identities(own) if own.exists() else None
-    opened = configured(destination, Sealer(()), state_dir=config.node.state_dir)
-    try:
-        source = await find_source(opened, database=name, node_id=config.node.id, identity=identity)
-        return await restore(source, to), parse_folder(source.prefix.split("/")[1]) or FIRST_EPOCH
-    finally:
-        await opened.close()
 
 
 def _put_aside(path: Path) -> None:

@@ -6,6 +6,7 @@ rename, so that an interrupted init can simply be run again.
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ def first_start(
     at_home = config_path is None
     config_path = config_path or home / "edge-node.toml"
     _make_folders(home)
-    _refuse_what_is_there(home)
+    _refuse_what_is_there(home, config_path, traces_of_work(config_path, home=home, at_home=at_home))
     if not config_path.exists():
         recovery, node = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
         answer("recovery identity (opens every copy; keep it in the safe, it is stored nowhere on this machine):")
@@ -187,9 +188,28 @@ def _make_folders(home: Path) -> None:
         ) from error
 
 
-def _refuse_what_is_there(home: Path) -> None:
+def traces_of_work(config_path: Path, *, home: Path, at_home: bool = True) -> list[Path]:
+    """What a node leaves that has worked: copies on site, what was captured, what a destination has confirmed.
+
+    An interrupted init leaves none of it. `home` is the state folder. Raises ConfigError.
+    """
+    local = (
+        load(config_path, home=home if at_home else None).replica.local if config_path.exists() else home / "replica"
+    )
+    seen = (local.glob("e*/*/ltx/*/*.ltx"), (home / "litestream").glob("e*"), (home / "shipping").glob("*.json"))
+    return [found for places in seen for found in itertools.islice(places, 1)]
+
+
+def _refuse_what_is_there(home: Path, config_path: Path, traces: Sequence[Path]) -> None:
     found = [path for name in DATABASES if (path := db_path(home, name)).exists()]
-    copies = list((home / "replica").glob("e*/*/ltx/*/*.ltx"))[:1]
+    if (found or traces) and not config_path.exists():
+        raise StoreError(
+            "already-initialised",
+            f"a node has worked here, and its configuration is gone: {config_path}",
+            context=f"{(*found, *traces)[0]} is there",
+            hint="put the file back. The recovery kit at a destination holds it: age -d -i IDENTITY kit/<n>.age, "
+            "the key `configuration`",
+        )
     if len(found) == len(DATABASES):
         raise StoreError(
             "already-initialised",
@@ -197,12 +217,12 @@ def _refuse_what_is_there(home: Path) -> None:
             context=None,
             hint=f"edge-node up --home {home} starts it; edge-node user reset CODE makes a new password",
         )
-    if copies and not found:
+    if traces and not db_path(home, "his").exists():
         raise StoreError(
             "already-initialised",
-            "the databases are gone, but their replica is still here: an empty clinic must not replace it",
-            context=str(copies[0].parent),
-            hint=f"edge-node db ensure --home {home} brings them back",
+            "the databases are gone, but this node has worked: an empty clinic must not take their place",
+            context=f"{traces[0]} is there",
+            hint=f"edge-node db ensure --home {home} brings them back, from here or from a destination",
         )
 
 

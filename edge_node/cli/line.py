@@ -17,7 +17,7 @@ from edge_node.cli.line_far_end import far_end_command
 from edge_node.cli.line_history import history
 from edge_node.cli.line_maintenance import maintenance
 from edge_node.cli.line_simulate import simulate
-from edge_node.cli.main import Where, caller, run_as_owner, where_options
+from edge_node.cli.main import Noun, Where, caller, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json, moment, table, talk
 from edge_node.config.schema import Config
 from edge_node.i18n import ENGLISH, reason_text, translate
@@ -27,7 +27,7 @@ from edge_node.status import ServiceState, status_reader
 DEFAULT_FOR = "2h"
 
 
-@click.group("line")
+@click.group("line", cls=Noun)
 def line_group() -> None:
     """The carriers' lines: what is seen, why, and orders to the watcher."""
 

@@ -142,7 +142,21 @@ COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+# Longer than any first sentence.
+WHOLE = 400
+
+
+class Noun(click.Group):
+    """A group that lists each command with its whole first sentence: click cuts off what does not fit on a line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(WHOLE)) for name, command in found if command and not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class _Commands(Noun):
     """Imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -165,13 +179,22 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Where)
 
 
+def _advised(error: EdgeError) -> EdgeError:
+    """A service waits for what passes by itself; who typed a command may have mistyped."""
+    if error.code == "replica-unreachable" and not error.hint:
+        error.hint = (
+            "is the address right, and can it be reached from here? Another copy: --from local, or another NAME"
+        )
+    return error
+
+
 def main() -> None:
     """Run a command; an EdgeError ends as its sentence and its exit code, a bug shows its traceback."""
     try:
         # Without standalone mode click returns the code of an Exit instead of ending the process with it.
         code = cli.main(prog_name="edge-node", standalone_mode=False)
     except EdgeError as error:
-        click.echo(error.render(), err=True)
+        click.echo(_advised(error).render(), err=True)
         sys.exit(int(error.exit_code))
     except click.Abort:
         click.echo("stopped", err=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from edge_node.base.clock import SystemClock
-from edge_node.cli.main import Where, run_as_owner, where_options
+from edge_node.cli.main import Noun, Where, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json, moment, table, talk
 from edge_node.orders import read_line_orders
 from edge_node.proof_orders import read_proof_orders, replica_orders
 
 
-@click.group("order")
+@click.group("order", cls=Noun)
 def order_group() -> None:
     """Operators' orders."""
 

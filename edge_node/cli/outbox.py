@@ -11,7 +11,7 @@ import click
 from edge_node.base.clock import SystemClock, clock_state, kernel_synchronised, utc_text
 from edge_node.base.errors import UsageError
 from edge_node.cli.his_file import database, reading
-from edge_node.cli.main import Where, caller, where_options
+from edge_node.cli.main import Noun, Where, caller, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.outbox import queue
 from edge_node.outbox.model import Acted, Message, State
@@ -24,7 +24,7 @@ OPEN = (State.QUEUED, State.WAITING, State.DEAD)
 ALL_AT_ONCE = 100_000
 
 
-@click.group("outbox")
+@click.group("outbox", cls=Noun)
 @where_options
 def outbox_group() -> None:
     """Messages to the upstreams: what waits, what needs a person."""

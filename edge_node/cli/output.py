@@ -6,11 +6,14 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from edge_node.base.clock import parse_utc
+from edge_node.base.errors import UsageError
+from edge_node.base.files import atomic_write
 
 
 def answer(text: str) -> None:
@@ -21,6 +24,24 @@ def answer(text: str) -> None:
 def talk(text: str) -> None:
     """What is not the answer: progress, and what was done."""
     click.echo(text, err=True)
+
+
+def answer_to(to: Path | None, text: str, *, is_csv: bool) -> None:
+    """The answer, or where `--to` names one a file with it. Raises UsageError."""
+    if to is None:
+        answer(text.removesuffix("\n"))
+        return
+    try:
+        # With a mark of its encoding, or a spreadsheet in China takes it for GBK.
+        atomic_write(to, text.encode("utf-8-sig" if is_csv else "utf-8"))
+    except OSError as error:
+        raise UsageError(
+            "usage",
+            f"{to} cannot be written",
+            context=f"{type(error).__name__}: {error.strerror}",
+            hint="give a path in a folder that the owner of the node's data may write, or leave --to out",
+        ) from error
+    talk(f"written to {to}")
 
 
 def answer_json(document: Any) -> None:

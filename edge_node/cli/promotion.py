@@ -19,7 +19,9 @@ from edge_node.base.clock import SystemClock, clock_state, kernel_synchronised, 
 from edge_node.base.errors import Problem, ReplicaError
 from edge_node.base.files import atomic_write
 from edge_node.base.logs import event
+from edge_node.cli.elsewhere import Elsewhere, Reach, look_elsewhere
 from edge_node.cli.init import STATE_FOLDERS
+from edge_node.cli.kit_trust import check_key, foreign_names, unproven_epoch
 from edge_node.cli.ownership import hand_over
 from edge_node.config.load import parse
 from edge_node.config.schema import Config
@@ -28,15 +30,15 @@ from edge_node.his.language import local
 from edge_node.his.numbering import skip_queue_numbers
 from edge_node.replication import promotion as promotions
 from edge_node.replication.claims import heeds_conditions, highest_epoch, read_claim
-from edge_node.replication.destination import Destination
-from edge_node.replication.epoch import Claim, make_epoch
-from edge_node.replication.kit import AUTHORITY, NEEDED, NODE_IDENTITY, Kit, kit_number, read_kit
+from edge_node.replication.destination import Destination, database_prefix
+from edge_node.replication.epoch import Claim, folder_name, make_epoch
+from edge_node.replication.kit import AUTHORITY, NEEDED, NODE_IDENTITY, Kit, kit_numbers, read_kit
 from edge_node.replication.progress import Told, nobody
 from edge_node.replication.promotion import Promotion, promotion_path, read_promotion, write_promotion
-from edge_node.replication.restore import Restored, restore
-from edge_node.replication.sealing import Identity, Sealer
+from edge_node.replication.restore import restore
+from edge_node.replication.restored import Restored
+from edge_node.replication.sealing import Identity
 from edge_node.replication.source import find_source
-from edge_node.services.destinations import configured
 from edge_node.status.superseded import superseded_path
 from edge_node.store.connection import connect, transaction
 from edge_node.store.copies import sync
@@ -67,7 +69,8 @@ class Found:
     """What was looked at before anything is changed. `conditional` is None where it was not tried.
 
     `newer_elsewhere` is an epoch of another destination that this one does not know of; `unasked` are those that said
-    nothing.
+    nothing, `ahead` those that hold more of the same epoch. `unproven` is the epoch that would be restored, where
+    nobody has proven that it is the clinic's.
     """
 
     kit: Kit
@@ -77,6 +80,8 @@ class Found:
     conditional: bool | None
     newer_elsewhere: int | None = None
     unasked: tuple[str, ...] = ()
+    ahead: tuple[Reach, ...] = ()
+    unproven: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,44 +120,23 @@ async def look(wish: Wish, *, tries_conditions: bool) -> Found:
             "promotion-impossible",
             f"this machine cannot become {kit.node}; nothing was changed",
             context=None,
-            hint="mend these, and promote again; a promotion never overwrites anything",
+            hint=_mend(wish, kit, state_dir),
             problems=problems,
         )
     at = utc_text(SystemClock().wall_ms())
-    highest, unasked = (0, ()) if begun else await _highest_elsewhere(wish, config)
-    is_newer = highest > await highest_epoch(wish.origin, kit.node)
-    promotion = begun or await promotions.begin(wish.origin, kit.node, reason=wish.reason, at=at, above=highest)
+    others = Elsewhere() if begun else await look_elsewhere(wish.origin, config)
+    is_newer = others.highest > await highest_epoch(wish.origin, kit.node)
+    promotion = begun or await promotions.begin(wish.origin, kit.node, reason=wish.reason, at=at, above=others.highest)
     conditional = await heeds_conditions(wish.origin, kit.node) if tries_conditions else None
+    unproven = await unproven_epoch(wish.origin, kit.node, _data_key(kit, state_dir))
     return Found(kit=kit, config=config, promotion=promotion, is_begun=begun is not None, conditional=conditional,
-                 newer_elsewhere=highest if is_newer else None, unasked=unasked)  # fmt: skip
-
-
-async def _highest_elsewhere(wish: Wish, config: Config) -> tuple[int, tuple[str, ...]]:
-    """The highest epoch that the clinic's other destinations know of; and which of them cannot be asked from here.
-
-    Most often for want of a key: those belong to a machine. Two that are promoted through different destinations at
-    once find each other later (`replication/contest.py`); who asks first avoids that.
-    """
-    highest, unasked = 0, []
-    for wanted in config.replica.destination:
-        if wanted.url == wish.origin.url:
-            continue
-        try:
-            other = configured(wanted, Sealer(()), state_dir=config.node.state_dir)
-            try:
-                await other.open_to_read()
-                highest = max(highest, await highest_epoch(other, config.node.id))
-            finally:
-                await other.close()
-        except (ReplicaError, OSError) as error:
-            event("destination_not_asked", destination=wanted.name, why=error)
-            unasked.append(wanted.name)
-    return highest, tuple(unasked)
+                 newer_elsewhere=others.highest if is_newer else None, unasked=others.unasked,
+                 ahead=others.ahead, unproven=unproven)  # fmt: skip
 
 
 async def _only_node(origin: Destination) -> str:
     """The clinic whose kits lie there. Raises ReplicaError when there is none, or more than one."""
-    nodes = sorted({item.key.split("/")[0] for item in await origin.list("") if kit_number(item.key) is not None})
+    nodes = [node for node in sorted(await origin.folders("")) if await kit_numbers(origin, node)]
     if len(nodes) == 1:
         return nodes[0]
     raise ReplicaError(
@@ -161,6 +145,14 @@ async def _only_node(origin: Destination) -> str:
         context=f"looked below {origin.url}",
         hint="say whose: --node ID" if nodes else "is it the right address? a clinic's folder holds kit/",
     )
+
+
+def _mend(wish: Wish, kit: Kit, state_dir: Path) -> str:
+    again = "mend these, and promote again; a promotion never overwrites anything"
+    if not (db_path(state_dir, "his").exists() and wish.config_path.exists()):
+        return again
+    where = f"--home {wish.home}" if wish.home else f"--config {wish.config_path}"
+    return f"edge-node status {where} says whether this machine is {kit.node} already; else {again}"
 
 
 def _problems(wish: Wish, kit: Kit, config: Config, *, is_begun: bool) -> list[Problem]:
@@ -174,6 +166,12 @@ def _problems(wish: Wish, kit: Kit, config: Config, *, is_begun: bool) -> list[P
     for name in NEEDED:
         if name not in kit.credentials and not (state_dir / "credentials" / name).exists():
             wrong("the recovery kit", f"lacks {name}: put it into {state_dir / 'credentials' / name}")
+    try:
+        _data_key(kit, state_dir)
+    except ValueError:
+        wrong("the recovery kit", "holds a data key that is none: who made it?")
+    for name in foreign_names(kit, config):
+        wrong("the recovery kit", f"holds {name}, which no node puts into a kit: who made it?")
     if wish.credential is not None and not wish.credential.is_file():
         wrong(wish.credential, "is not there")
     if superseded_path(state_dir).exists():
@@ -214,9 +212,11 @@ async def promote(
     for name in DATABASES:
         promotion, restored[name] = await _restore(wish, config, promotion, name, made, progress)
         tell(f"restored-{name}")
-    _finish_his(_beside(state_dir, promotion, "his"), promotion, kit, wish.by)
+    key, beside = _data_key(kit, state_dir), _beside(state_dir, promotion, "his")
+    if key is not None and beside.exists():
+        check_key(beside, key, kit)
+    _finish_his(beside, promotion, kit, wish.by)
     tell("finished-his")
-    key = _data_key(kit, state_dir)
     made = await promotions.claim(wish.origin, promotion, key=key, now_ms=SystemClock().wall_ms())
     event("epoch_claimed", epoch=made.epoch, destination=wish.origin.name, from_txid=made.from_txid)
     tell("claimed")
@@ -273,7 +273,7 @@ async def _restore(
     try:
         source = await find_source(wish.origin, database=name, node_id=promotion.node, identity=wish.identity)
         if name == "his" and made is not None and made.from_epoch is not None:
-            source = replace(source, prefix=f"{promotion.node}/e{made.from_epoch:04d}/{name}")
+            source = replace(source, prefix=database_prefix(promotion.node, folder_name(made.from_epoch), name))
         txid = made.from_txid if made and name == "his" else None
         done = await restore(source, beside, txid=txid, tell=progress)
     except ReplicaError as error:

@@ -12,7 +12,7 @@ from edge_node.base.clock import utc_text
 from edge_node.base.errors import ExitCode, ServiceError, StoreError
 from edge_node.base.files import read_status
 from edge_node.base.units import spoken_duration, spoken_size
-from edge_node.cli.main import Where, where_options
+from edge_node.cli.main import Noun, Where, where_options
 from edge_node.cli.node_file import node_history
 from edge_node.cli.output import answer, answer_json, moment, table, talk
 from edge_node.cli.replica_expire import replica_expire
@@ -21,8 +21,9 @@ from edge_node.cli.replica_pause import replica_pause, replica_resume
 from edge_node.cli.replica_promote import replica_promote
 from edge_node.cli.replica_proof import replica_drill, replica_verify
 from edge_node.cli.replica_restore import replica_restore
-from edge_node.cli.replica_source import Wish, asked, source_options
+from edge_node.cli.replica_source import Wish, asked, earlier_epochs, source_options
 from edge_node.config.schema import Config
+from edge_node.i18n import ENGLISH, reason_text, translate
 from edge_node.journal.drills import PastDrill, last_drills
 from edge_node.replication.restore_points import STEP_S, Stretch, points_of
 
@@ -30,7 +31,7 @@ SHOWN_DRILLS = 6
 LEVELS = {0: "capture", 1: "30 s", 2: "5 min", 3: "1 h", 9: "snapshot"}
 
 
-@click.group("replica")
+@click.group("replica", cls=Noun)
 def replica_group() -> None:
     """Copies of the databases: how they are, restoring from them, checking them."""
 
@@ -67,18 +68,22 @@ def replica_status(where: Where, as_json: bool) -> None:
             "-" if (rpo := found.get("rpo_s")) is None else spoken_duration(rpo),
             _behind(found),
             str(found.get("kit") or "-"),
-            _why(found.get("reason")),
+            moment((found.get("last_anchor") or {}).get("at")),
         )
         for found in state["destinations"]
     ]
-    answer(table(("DESTINATION", "STATE", "CONFIRMED", "RPO", "BEHIND", "KIT", ""), rows))
+    answer(table(("DESTINATION", "STATE", "CONFIRMED", "RPO", "BEHIND", "KIT", "AUDIT"), rows))
+    # Below it, since a store's own words are as long as they are.
+    reasons = [f"{found['name']}: {why}" for found in state["destinations"] if (why := _why(found.get("reason")))]
+    if reasons:
+        answer("\n" + "\n".join(reasons))
     for found in state["destinations"]:
         if found.get("conditional_puts") is False:
             talk(f"{found['name']} cannot refuse a second owner: a promotion from it asks a person")
     if drills:
         told = [
             (moment(utc_text(one.at_ms)), one.destination, one.outcome,
-             "-" if one.rto_s is None else spoken_duration(one.rto_s), one.why)
+             "-" if one.rto_s is None else spoken_duration(one.rto_s), " ".join(one.why.split()))
             for one in drills
         ]  # fmt: skip
         answer("\n" + table(("DRILL", "FROM", "OUTCOME", "RTO", ""), told))
@@ -97,6 +102,8 @@ def _past_drills(config: Config) -> tuple[PastDrill, ...]:
 def _why(reason: dict[str, Any] | None) -> str:
     if reason is None:
         return ""
+    if reason["code"] == "paused-by-order":
+        return translate(reason_text(reason["code"], reason["args"]), ENGLISH)
     hint = reason["args"].get("hint")
     return str(reason["args"]["why"]) + (f" ({hint})" if hint else "")
 
@@ -114,11 +121,11 @@ def _behind(found: dict[str, Any]) -> str:
 def replica_points(where: Where, wish: Wish, as_json: bool) -> None:
     """Which past states can be restored, and how finely."""
 
-    async def listed() -> list[Stretch]:
+    async def listed() -> tuple[list[Stretch], list[int]]:
         async with asked(where, wish) as source:
-            return await points_of(source)
+            return await points_of(source), [] if wish.epoch else await earlier_epochs(source)
 
-    stretches = asyncio.run(listed())
+    stretches, earlier = asyncio.run(listed())
     if as_json:
         answer_json(
             [
@@ -148,6 +155,8 @@ def replica_points(where: Where, wish: Wish, as_json: bool) -> None:
         talk("--at brings what was committed by then, to the granularity of the finest stretch that holds that time")
     else:
         talk("nothing can be restored from here")
+    if earlier:
+        talk(f"what lies before is in epoch {', '.join(map(str, earlier))}: --epoch {earlier[0]} shows it")
 
 
 def _utc(wall_ms: int | None) -> str | None:

@@ -12,7 +12,7 @@ from edge_node.base.clock import SystemClock
 from edge_node.base.errors import ReplicaError, UsageError
 from edge_node.base.files import read_status
 from edge_node.base.logs import event
-from edge_node.base.units import parse_duration, spoken_duration, spoken_size
+from edge_node.base.units import counted, format_duration, parse_duration, spoken_size
 from edge_node.cli.main import Where, run_as_writer, where_options
 from edge_node.cli.output import answer, answer_json, talk
 from edge_node.cli.replica_source import identity_of
@@ -42,7 +42,7 @@ class _Done:
     def sentence(self, *, dry_run: bool) -> str:
         goes = self.expiry.goes
         size = spoken_size(sum(file.size_bytes for file in goes))
-        verb = f"{len(goes)} objects would go" if dry_run else f"{self.deleted} objects deleted"
+        verb = f"{counted(len(goes), 'object')} would go" if dry_run else f"{counted(self.deleted, 'object')} deleted"
         name = self.database if self.is_newest else f"{self.database}, epoch {self.epoch}"
         if self.expiry.is_whole:
             return f"{name}: {verb}, {size}: all of it; a newer epoch restores every state that is kept"
@@ -60,7 +60,7 @@ class _Done:
     "--credential", type=click.Path(path_type=Path), help="A key with the right to delete, if not the node's."
 )
 @click.option("--identity", type=click.Path(path_type=Path), help="Opens what everything will begin with, before.")
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="What goes, or went, as a document.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
 @click.option("--reason", default="", help="For the record.")
 @where_options
@@ -84,11 +84,14 @@ def replica_expire(
     wanted = next((found for found in config.replica.destination if found.name == name), None)
     if wanted is None:
         known = ", ".join(found.name for found in config.replica.destination) or "none"
-        raise UsageError("usage", f"there is no destination {name!r}", context=f"known: {known}", hint=None)
+        raise UsageError(
+            "usage",
+            f"there is no destination {name!r}",
+            context=f"known: {known}",
+            hint="give one of these by its name",
+        )
     _refuse_a_jumped_clock(config)
-    if credential is not None:
-        wanted = wanted.model_copy(update={"credential": str(credential.absolute())})
-    done = asyncio.run(_expired(config, wanted, identity, keep_s=keep_s, fine_s=fine_s, dry_run=dry_run))
+    done = asyncio.run(_expired(config, wanted, credential, identity, keep_s=keep_s, fine_s=fine_s, dry_run=dry_run))
     if not dry_run:
         event("replica_expired", destination=name, objects=sum(one.deleted for one in done), why=reason)
     if as_json:
@@ -127,7 +130,7 @@ def _duration(option: str, text: str | None, default_s: float, least_s: float, w
         raise UsageError("usage", f"{option}: {error}", context=None, hint="such as 90d") from None
     if seconds < least_s:
         raise UsageError(
-            "usage", f"{option} {text} is too short", context=why, hint=f"{option} {spoken_duration(least_s)} at least"
+            "usage", f"{option} {text} is too short", context=why, hint=f"{option} {format_duration(least_s)} at least"
         )
     return seconds
 
@@ -146,14 +149,24 @@ def _refuse_a_jumped_clock(config: Config) -> None:
 
 
 async def _expired(
-    config: Config, wanted: Wanted, identity: Path | None, *, keep_s: float, fine_s: float, dry_run: bool
+    config: Config,
+    wanted: Wanted,
+    credential: Path | None,
+    identity: Path | None,
+    *,
+    keep_s: float,
+    fine_s: float,
+    dry_run: bool,
 ) -> list[_Done]:
     done = []
     keys = identity_of(config, identity, sealed=not config.replica.plain)
     for database in NAMES:
-        destination = configured(wanted, Sealer(()), state_dir=config.node.state_dir)
+        destination = configured(wanted, Sealer(()), state_dir=config.node.state_dir, credential=credential)
         try:
-            sources = await find_sources(destination, database=database, node_id=config.node.id, identity=keys)
+            sources = await find_sources(
+                destination, database=database, node_id=config.node.id, identity=keys,
+                takes_unsealed=config.replica.plain,
+            )  # fmt: skip
             now_ms = SystemClock().wall_ms()
             found = await find_expiries(sources, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
             for one in reversed(found):

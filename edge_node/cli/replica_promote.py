@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from edge_node.base.errors import ReplicaError, UsageError
+from edge_node.cli import kit_trust
 from edge_node.cli.main import Where, caller, where_options
 from edge_node.cli.output import answer, talk
 from edge_node.cli.promotion import Found, Promoted, Wish, look, promote
@@ -103,12 +104,24 @@ def _tell_step(step: str) -> None:
 def _tell(found: Found, wish: Wish) -> None:
     kit, promotion = found.kit, found.promotion
     answer(f"{kit.name} ({kit.node}), as kit {kit.number} of {kit.made_at} has it, made by {kit.machine}")
+    for sentence in kit_trust.told(kit, found.config, wish.identity):
+        answer(sentence)
     going_on = (
         "going on with the promotion begun at " + promotion.begun_at if found.is_begun else "this machine becomes"
     )
     answer(f"{going_on}: epoch {promotion.epoch}, in {found.config.node.state_dir}, from {wish.origin.url}")
     if found.newer_elsewhere is not None:
         answer(f"another destination knows epoch {found.newer_elsewhere}: {wish.origin.url} may lack what that one has")
+    if found.unproven is not None:
+        answer(
+            f"epoch {found.unproven} there, which will be restored, has no claim that the clinic's data key proves: "
+            "who wrote it? Compare with another destination before you go on"
+        )
+    for one in found.ahead:
+        answer(
+            f"{one.name} holds more of the clinic, epoch {one.epoch} up to TXID {one.txid}: what was saved last is not "
+            f"at {wish.origin.url}. Promote from there instead: --from {one.url}"
+        )
     if found.unasked:
         answer(
             f"not asked who owns the clinic: {', '.join(found.unasked)}. If a machine is promoted through one of these "

@@ -11,16 +11,17 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edge_node.base.clock import SystemClock, utc_text
-from edge_node.base.errors import ExitCode, Problem, ReplicaError, ServiceError, UsageError
+from edge_node.base.errors import ExitCode, ReplicaError, ServiceError, UsageError
 from edge_node.base.files import StatusFile, file_lock
 from edge_node.base.logs import event
 from edge_node.base.process import die_with_parent
 from edge_node.base.units import spoken_size
+from edge_node.cli import verify_told
+from edge_node.cli.kit_trust import not_ours
 from edge_node.cli.main import Where, caller, run_as_owner, where_options
 from edge_node.cli.output import answer, answer_json, talk
 from edge_node.cli.replica_restore import shown_progress
@@ -29,8 +30,8 @@ from edge_node.config.schema import Config
 from edge_node.his import audit
 from edge_node.replication import drill_evidence
 from edge_node.replication.anchors import Head, drill_key, make_anchor, put_anchor
-from edge_node.replication.destination import Destination, DestinationFailed
-from edge_node.replication.drill import Check, Drilled, Outcome, Sentinel, drill
+from edge_node.replication.destination import DestinationFailed
+from edge_node.replication.drill import Check, Drilled, OpenKit, Outcome, Sentinel, drill
 from edge_node.replication.drill_record import (
     drill_as_json,
     keep_drill,
@@ -44,9 +45,10 @@ from edge_node.replication.kit import read_kit
 from edge_node.replication.repair import may_repair, repair
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.shipping_record import CopyRecord, ShippingRecord
-from edge_node.replication.source import DestinationSource, LocalSource, Source
+from edge_node.replication.source import DestinationSource, Source
 from edge_node.replication.verify import Verified, still_wrong, verify
 from edge_node.services.destinations import configured
+from edge_node.services.replica_ownership import data_key
 from edge_node.store.connection import Connection, OperationalError
 from edge_node.store.inspect import size_bytes
 from edge_node.store.places import NAMES, db_path
@@ -79,9 +81,17 @@ def replica_verify(
     _give_way(order)
     clock = SystemClock()
     found: list[tuple[Wish, Verified]] = []
+    # One that is away keeps nobody from looking at the others.
+    away: dict[str, ReplicaError] = {}
     with _alone(config, "verify") if config else contextlib.nullcontext(Path.cwd()) as scratch:
         for wish in _some(wishes(config, databases or NAMES)):
-            looked = asyncio.run(_verified(where, config, wish, scratch, deep=deep, mend=not dry_run))
+            if wish.origin in away:
+                continue
+            try:
+                looked = asyncio.run(_verified(where, config, wish, scratch, deep=deep, mend=not dry_run))
+            except ReplicaError as error:
+                away[wish.origin] = error
+                continue
             found.append((wish, looked))
             if config is not None and not dry_run and "://" not in wish.origin:
                 with contextlib.suppress(OSError):
@@ -96,21 +106,12 @@ def replica_verify(
         )
     else:
         for _, looked in found:
-            _tell_verified(looked)
-    problems = [
-        Problem(path=finding.where, text=finding.sentence())
-        for _, looked in found
-        for finding in looked.findings
-        if finding.mended is None
-    ]
-    if problems:
-        raise ReplicaError(
-            "replica-unsound",
-            f"{len(problems)} problems in {', '.join(dict.fromkeys(looked.source for _, looked in found))}",
-            context=None,
-            hint="restores go around what is damaged; what is not here any more is passed by with the next snapshot",
-            problems=problems,
-        )
+            verify_told.tell(looked)
+    troubles = [*verify_told.unsound(found, dry_run=dry_run), *away.values()]
+    for trouble in troubles[1:]:
+        talk(trouble.render())
+    if troubles:
+        raise troubles[0]
 
 
 def _give_way(order: str | None) -> None:
@@ -119,18 +120,6 @@ def _give_way(order: str | None) -> None:
     if order is not None:
         with contextlib.suppress(OSError):  # A unit may forbid even that; the timer's has it from systemd.
             os.nice(10)
-
-
-def _tell_verified(found: Verified) -> None:
-    newest = utc_text(found.newest_at_ms) if found.newest_at_ms is not None else "-"
-    answer(
-        f"{found.source}: {found.files} files; a restore takes {found.chain} of them, {spoken_size(found.size_bytes)}, "
-        f"and reaches TXID {found.txid}, {newest}; {found.looked_into} opened"
-    )
-    for finding in found.findings:
-        answer(f"  {finding.where}: {finding.sentence()}")
-    if not found.is_sound:
-        answer("NOT SOUND")
 
 
 def _config(where: Where) -> Config | None:
@@ -159,8 +148,7 @@ async def _verified(
     async with asked(where, wish) as source:
         here, record = _at_home(config, wish, source)
         found = await verify(source, scratch, day=day, here=here, record=record, deep=deep)
-        wanted = next((one for one in config.replica.destination if one.name == wish.origin), None) if config else None
-        if mend and not found.is_sound and config and wanted and here and isinstance(source, DestinationSource):
+        if mend and not found.is_sound and config and here and isinstance(source, DestinationSource):
             found = await _mended(config, wish, source, found, here)
             if any(finding.mended for finding in found.findings):
                 # Whether it helped is seen by looking again.
@@ -170,12 +158,12 @@ async def _verified(
 
 
 async def _mended(config: Config, wish: Wish, source: DestinationSource, found: Verified, here: Path) -> Verified:
-    wanted = next(one for one in config.replica.destination if one.name == wish.origin)
     number = current_epoch(config.node.state_dir)
-    sealer = Sealer(() if config.replica.plain else config.replica.encrypt_to)
-    destination = configured(wanted, sealer, state_dir=config.node.state_dir)
     if source.epoch != number:
         return found
+    wanted = next(one for one in config.replica.destination if one.name == wish.origin)
+    sealer = Sealer(() if config.replica.plain else config.replica.encrypt_to)
+    destination = configured(wanted, sealer, state_dir=config.node.state_dir)
     await destination.open(known=True)
     try:
         epoch = make_epoch(config.node.state_dir, config.replica.local, number)
@@ -221,8 +209,9 @@ def replica_drill(where: Where, wishes: Wishes, reason: str, as_json: bool, orde
         raise ReplicaError(
             "drill-failed",
             f"{len(bad)} of {len(drills)} drills did not bring everything back",
-            context="\n".join(done.sentence() for _, done in bad),
-            hint="edge-node replica verify --from NAME names damaged objects, and ships again what is here",
+            context=None if not as_json else "\n".join(done.sentence() for _, done in bad),
+            hint=f"edge-node replica verify {' '.join(f'--from {name}' for name, _ in bad)} names what is damaged, and "
+            "ships again what is here",
             exit_code=ExitCode.DRILL,
         )
 
@@ -287,7 +276,7 @@ async def _drilled(
         async with asked(where, wish) as source:
             here, _ = _at_home(config, wish, source)
             before = list(evidence.checks)
-            is_ours = wish.origin == LOCAL or "://" not in wish.origin
+            is_ours = "://" not in wish.origin
             if evidence.txid is not None and wish.origin != LOCAL and is_ours:
                 before.append(
                     await drill_evidence.confirmed(config.node.run_dir, wish.origin, evidence.txid, clock=clock)
@@ -346,20 +335,22 @@ async def _no_room(config: Config, source: Source, folder: Path) -> Check | None
     return Check(name="room", outcome=Outcome.FAILED, text=text)
 
 
-def _kit_of(config: Config, wish: Wish, source: Source) -> Any:
-    if isinstance(source, LocalSource) or not isinstance(source, DestinationSource):
+def _kit_of(config: Config, wish: Wish, source: Source) -> OpenKit | None:
+    if not isinstance(source, DestinationSource):
         return None
     keys = identity_of(config, wish.identity, sealed=True)
     if keys is None:
         return None
     identities = keys if isinstance(keys, tuple) else (keys,)
-    destination: Destination = source.destination
     node_id = source.prefix.split("/")[0]
 
     async def opened() -> Check:
-        kit = await read_kit(destination, identities, node_id=node_id)
+        kit = await read_kit(source.destination, identities, node_id=node_id)
         if kit is None:
             return Check(name="kit", outcome=Outcome.FINDING, text="there is no recovery kit yet")
+        if (wrong := not_ours(kit, config, data_key(config.node.state_dir))) is not None:
+            text = f"recovery kit {kit.number}, which a promotion would take, {wrong}: who put it there? Move it away"
+            return Check(name="kit", outcome=Outcome.FAILED, text=text)
         if kit.lacks:
             text = f"recovery kit {kit.number} lacks {', '.join(kit.lacks)}"
             return Check(name="kit", outcome=Outcome.FINDING, text=text)

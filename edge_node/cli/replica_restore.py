@@ -7,21 +7,23 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edge_node.base.clock import parse_utc, utc_text
+from edge_node.base.clock import utc_text
 from edge_node.base.errors import ReplicaError, UsageError
-from edge_node.base.units import spoken_size
+from edge_node.base.units import counted, spoken_size
 from edge_node.cli.main import Where, where_options
 from edge_node.cli.output import answer, answer_json, talk
-from edge_node.cli.replica_source import Wish, asked, source_options
+from edge_node.cli.replica_source import LOCAL, Wish, asked_as_of, source_options
 from edge_node.replication.progress import Progress, Told
 from edge_node.replication.restore import restore
 from edge_node.replication.restore_points import as_of, plan
 from edge_node.replication.source import Source
+from edge_node.store.places import NAMES, db_path
 
 # Where nobody looks at a terminal, a line of progress so often.
 SAID_EVERY_S = 10.0
@@ -43,9 +45,10 @@ def replica_restore(
     at_ms = _time(at)
     if at_ms is not None and txid is not None:
         raise UsageError("usage", "--at and --txid are two answers to one question", context=None, hint="give one")
+    _refuse_the_clinics_place(where, to)
 
     async def made() -> Any:
-        async with asked(where, wish) as source:
+        async with asked_as_of(where, wish, at_ms) as source:
             if dry_run:
                 return source, await _planned(source, at_ms=at_ms, txid=txid)
             with shown_progress() as tell:
@@ -66,7 +69,7 @@ def replica_restore(
             "restore-incomplete",
             f"{to} was made, and holds less than {source.name} should give",
             context=f"it ends at TXID {done.txid}",
-            hint="edge-node replica restore --from ANOTHER; replica verify --from NAME mends a destination from here",
+            hint=_elsewhere(wish.origin),
         )
 
 
@@ -102,11 +105,44 @@ async def _planned(source: Source, *, at_ms: int | None, txid: int | None) -> st
     if not chain:
         return "nothing, since it holds nothing for that point"
     size_bytes = sum(file.size_bytes for file in chain)
-    return f"TXID {chain[-1].max_txid} out of {len(chain)} files, {spoken_size(size_bytes)}"
+    return f"TXID {chain[-1].max_txid} out of {counted(len(chain), 'file')}, {spoken_size(size_bytes)}"
+
+
+def _elsewhere(origin: str) -> str:
+    """What to do where a copy gave less than it should."""
+    other = "try another copy: edge-node replica restore --from ANOTHER"
+    if origin == LOCAL or "://" in origin:
+        return other
+    return f"{other}. edge-node replica verify --from {origin} ships again to {origin} what is here"
+
+
+def _refuse_the_clinics_place(where: Where, to: Path) -> None:
+    """A database that comes back to its place begins an epoch; one that is put there does not."""
+    if not where.path().exists():
+        return
+    state_dir = where.load().node.state_dir
+    if to.absolute() in [db_path(state_dir, name) for name in NAMES]:
+        raise UsageError(
+            "usage",
+            f"{to} is where this node keeps its database: a restore makes a file beside it, to look at",
+            context="one that is put there begins no epoch, and its copies would be of two histories",
+            hint="edge-node db ensure brings a lost database back into its place",
+        )
 
 
 def _time(text: str | None) -> int | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else parse_utc(text)
-    except ValueError as error:
-        raise UsageError("usage", f"--at: {error}", context=None, hint="give the time with its zone") from error
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        example = datetime.now().astimezone().replace(microsecond=0).isoformat()
+        raise UsageError("usage", f"--at {text!r} is no time", context=None, hint=f"such as --at {example}") from None
+    if moment.tzinfo is None:
+        raise UsageError(
+            "usage",
+            f"--at {text!r} does not say its zone",
+            context=None,
+            hint=f"in the zone of this machine: --at {moment.astimezone().isoformat()}",
+        )
+    return round(moment.timestamp() * 1000)

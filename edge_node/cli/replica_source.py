@@ -16,11 +16,12 @@ from edge_node.base.systemd import credential_path
 from edge_node.cli.main import Where, run_as_owner
 from edge_node.config.schema import Config
 from edge_node.replication.destination import Destination
-from edge_node.replication.epoch import current_epoch, replica_path
+from edge_node.replication.epoch import current_epoch, parse_folder, replica_path
 from edge_node.replication.ltx import scan
+from edge_node.replication.restore_points import as_of, plan
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Keys, Sealer, read_identities
-from edge_node.replication.source import LocalSource, Source, find_source
+from edge_node.replication.source import DestinationSource, LocalSource, NoCopy, Source, find_source
 from edge_node.services.destinations import configured
 from edge_node.store.places import NAMES
 
@@ -28,19 +29,21 @@ LOCAL = "local"
 
 
 def source_options(command: Any) -> Any:
-    """--from, --database, --epoch, --identity, --node, and how a bucket is reached: passed on as one `Wish`."""
+    """--from, --database, --epoch, --unsealed, --identity, --node, how a bucket is reached: passed on as one `Wish`."""
 
     @functools.wraps(command)
-    def wished(origin: str, database: str, epoch: int | None, **others: Any) -> Any:
+    def wished(origin: str, database: str, epoch: int | None, takes_unsealed: bool, **others: Any) -> Any:
         reach = {name: others.pop(name) for name in ("identity", "node_id", "endpoint", "region", "credential")}
-        return command(wish=replace(_wish(origin, database, **reach), epoch=epoch), **others)
+        wish = replace(_wish(origin, database, **reach), epoch=epoch, takes_unsealed=takes_unsealed)
+        return command(wish=wish, **others)
 
-    for option in (
-        click.option("--epoch", type=click.IntRange(min=1), help="That of an earlier machine. Default: the newest."),
+    for option in reversed((
         click.option("--from", "origin", default=LOCAL, show_default=True, help="local, a destination, or a URL."),
         click.option("--database", type=click.Choice(NAMES), default="his", show_default=True),
+        click.option("--epoch", type=click.IntRange(min=1), help="That of an earlier machine. Default: the newest."),
         *_reach_options(),
-    ):
+        click.option("--unsealed", "takes_unsealed", is_flag=True, help="Where it holds both: what is not sealed."),
+    )):  # fmt: skip
         wished = option(wished)
     return wished
 
@@ -61,10 +64,10 @@ def sources_options(command: Any) -> Any:
 
         return command(wishes=wishes, **others)
 
-    for option in (
+    for option in reversed((
         click.option("--from", "origins", multiple=True, help="local, a destination, or a URL. Default: all of them."),
         *_reach_options(),
-    ):
+    )):  # fmt: skip
         wished = option(wished)
     return wished
 
@@ -102,7 +105,10 @@ Wishes = Callable[[Config | None, Sequence[str]], "list[Wish]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Which copy is spoken of. `bucket` says how an s3:// URL is reached; `epoch` is None for the newest."""
+    """Which copy is spoken of. `bucket` says how an s3:// URL is reached; `epoch` is None for the newest.
+
+    `takes_unsealed`: where a copy holds both, what is not sealed.
+    """
 
     origin: str
     database: str
@@ -110,6 +116,7 @@ class Wish:
     node_id: str | None
     bucket: S3Access
     epoch: int | None = None
+    takes_unsealed: bool = False
 
 
 @contextlib.asynccontextmanager
@@ -119,6 +126,30 @@ async def asked(where: Where, wish: Wish) -> AsyncIterator[Source]:
         yield source
     finally:
         await source.close()
+
+
+@contextlib.asynccontextmanager
+async def asked_as_of(where: Where, wish: Wish, at_ms: int | None) -> AsyncIterator[Source]:
+    """As `asked`, for a past instant: the newest epoch that holds anything of that time, if none was wished for.
+
+    A state of yesterday is one of the machine that was the clinic's yesterday.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        newest = await stack.enter_async_context(asked(where, wish))
+        if at_ms is not None and wish.epoch is None:
+            for number in await earlier_epochs(newest):
+                if await _holds(newest, at_ms):
+                    break
+                with contextlib.suppress(NoCopy):
+                    earlier = await stack.enter_async_context(asked(where, replace(wish, epoch=number)))
+                    if await _holds(earlier, at_ms):
+                        yield earlier
+                        return
+        yield newest
+
+
+async def _holds(source: Source, at_ms: int) -> bool:
+    return bool(plan(await as_of(source, await source.list(), at_ms))[0])
 
 
 async def source_of(where: Where, wish: Wish) -> Source:
@@ -132,6 +163,14 @@ async def source_of(where: Where, wish: Wish) -> Source:
             node_id=wish.node_id,
             epoch=wish.epoch,
             identity=identity_of(config, wish.identity, sealed=True),
+            takes_unsealed=wish.takes_unsealed,
+        )
+    if "/" in origin:
+        raise UsageError(
+            "usage",
+            f"--from {origin!r} is neither the name of a destination nor a URL",
+            context=None,
+            hint=f"a folder is --from file://{Path(origin).absolute()}; a bucket is --from s3://BUCKET/PREFIX",
         )
     config = where.load()
     run_as_owner(config)
@@ -146,12 +185,26 @@ async def source_of(where: Where, wish: Wish) -> Source:
             hint="give one of these, or a URL such as file:///mnt/nas/clinic",
         )
     return await find_source(
-        configured(known[origin], Sealer(()), state_dir=config.node.state_dir),
+        configured(known[origin], Sealer(()), state_dir=config.node.state_dir, credential=wish.bucket.credential),
         database=database,
         node_id=wish.node_id or config.node.id,
         epoch=wish.epoch,
         identity=identity_of(config, wish.identity, sealed=not config.replica.plain),
+        takes_unsealed=wish.takes_unsealed or config.replica.plain,
     )
+
+
+async def earlier_epochs(source: Source) -> list[int]:
+    """The epochs before this one of which the same place holds something, the newest first. Raises ReplicaError."""
+    match source:
+        case DestinationSource():
+            names = await source.destination.folders(source.prefix.split("/")[0])
+        case LocalSource():
+            names = [path.name for path in source.replica.parent.parent.glob("e*")]
+        case _:
+            return []
+    own = parse_folder(source.replica.parent.name) if isinstance(source, LocalSource) else source.epoch
+    return sorted((n for name in names if (n := parse_folder(name)) and n < (own or 0)), reverse=True)
 
 
 def local_source(config: Config, database: str, epoch: int | None = None) -> LocalSource:

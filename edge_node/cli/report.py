@@ -12,9 +12,8 @@ import click
 from edge_node import __version__
 from edge_node.base.clock import SystemClock
 from edge_node.base.errors import UsageError
-from edge_node.base.files import atomic_write
-from edge_node.cli.main import Where, run_as_owner, where_options
-from edge_node.cli.output import answer, talk
+from edge_node.cli.main import Noun, Where, run_as_owner, where_options
+from edge_node.cli.output import answer_to
 from edge_node.cli.report_observe import report_observe
 from edge_node.config.line_schema import Line
 from edge_node.config.schema import Config, Language
@@ -35,7 +34,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@click.group("report")
+@click.group("report", cls=Noun)
 @where_options
 def report_group() -> None:
     """Reports from the node's journal."""
@@ -88,20 +87,7 @@ def report_sla(
             local=machine_time,
         )
     text = _written(value, Format(form), str(language or config.his.language))
-    if to is None:
-        answer(text.removesuffix("\n"))
-        return
-    try:
-        # With a mark of its encoding, or a spreadsheet in China takes it for GBK.
-        atomic_write(to, text.encode("utf-8-sig" if form == Format.CSV else "utf-8"))
-    except OSError as error:
-        raise UsageError(
-            "usage",
-            f"{to} cannot be written",
-            context=f"{type(error).__name__}: {error.strerror}",
-            hint="give a path in a folder that the owner of the node's data may write, or leave --to out",
-        ) from error
-    talk(f"written to {to}")
+    answer_to(to, text, is_csv=form == Format.CSV)
 
 
 def _kept_at(config: Config, to: Path | None, month: str, names: tuple[str, ...], form: str) -> Path:

@@ -10,10 +10,10 @@ import click
 from edge_node import __version__
 from edge_node.base.clock import SystemClock
 from edge_node.base.errors import UsageError
-from edge_node.base.files import atomic_write, read_status
+from edge_node.base.files import read_status
 from edge_node.cli.main import Where, where_options
 from edge_node.cli.node_file import check_line, node_history, parse_since
-from edge_node.cli.output import answer, talk
+from edge_node.cli.output import answer_to
 from edge_node.config.line_schema import Act
 from edge_node.config.schema import Config, Language
 from edge_node.journal.month import month_window
@@ -80,20 +80,7 @@ def report_observe(
         observed=value,
     )
     text = _written(report, form, str(language or config.his.language))
-    if to is None:
-        answer(text.removesuffix("\n"))
-        return
-    try:
-        # With a mark of its encoding, or a spreadsheet in China takes it for GBK.
-        atomic_write(to, text.encode("utf-8-sig" if form == "csv" else "utf-8"))
-    except OSError as error:
-        raise UsageError(
-            "usage",
-            f"{to} cannot be written",
-            context=f"{type(error).__name__}: {error.strerror}",
-            hint="give a path in a folder that the owner of the node's data may write, or leave --to out",
-        ) from error
-    talk(f"written to {to}")
+    answer_to(to, text, is_csv=form == "csv")
 
 
 def _window(month: str | None, since: str | None, now_ms: int) -> Window:

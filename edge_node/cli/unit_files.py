@@ -19,10 +19,13 @@ SERVICES = ("links", "his", "replica", "outbox", "monitor")
 # What timers start.
 JOBS = ("drill", "verify", "report")
 TARGET, SOCKET = "edge-node.target", "edge-his.socket"
+# Before the services, where an upgrade was cut off; none of the node's users, and not confined as they are.
+SETTLE = "edge-settle.service"
 UNITS = (
     *(f"edge-{name}.service" for name in (*SERVICES, *JOBS)),
     *(f"edge-{name}.timer" for name in JOBS),
     SOCKET,
+    SETTLE,
     TARGET,
     "edge-node.slice",
 )
@@ -39,6 +42,7 @@ SYSTEM = Path("etc/systemd/system")
 WANTED_BY = {
     **{f"edge-{name}.service": TARGET for name in SERVICES},
     **{f"edge-{name}.timer": TARGET for name in JOBS},
+    SETTLE: TARGET,
     SOCKET: "sockets.target",
     TARGET: "multi-user.target",
 }

@@ -15,7 +15,7 @@ import click
 
 from edge_node.base.errors import ConfigError, ExitCode, ServiceError
 from edge_node.base.process import ProgramMissing, ProgramTimedOut, clean_environment, run
-from edge_node.cli.main import DEFAULT_CONFIG, Where, where_options
+from edge_node.cli.main import DEFAULT_CONFIG, Noun, Where, where_options
 from edge_node.cli.output import answer, talk
 from edge_node.cli.unit_files import TARGET, UNITS, Step, places, steps, stored
 from edge_node.config.schema import LINKS_DIR, RUN_DIR, STATE_DIR, Config
@@ -46,7 +46,7 @@ def shipped_units() -> Path:
     )
 
 
-@click.group("units")
+@click.group("units", cls=Noun)
 def units_group() -> None:
     """The systemd units."""
 

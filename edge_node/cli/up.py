@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -88,10 +89,12 @@ def _first_start_if_none(where: Where, port: int | None) -> None:
         return
     home = where.home.resolve()
     is_made = (home / "edge-node.toml").exists()
-    if is_made and (db_path(home, "his").exists() or any((home / "replica").glob("e*"))):
+    if is_made and db_path(home, "his").exists():
         return
     from edge_node.cli import init
 
+    if is_made and init.traces_of_work(home / "edge-node.toml", home=home):
+        return  # It has lost its database, which is for `db ensure`.
     if not is_made:
         # Before anything is made: its first passwords are shown once, and must not be lost to a taken port.
         _refuse_taken_ports(_at_port(parse(f'[node]\nid = "{init.TRAINING_ID}"\n', home=home), port))
@@ -143,6 +146,13 @@ def _is_ready(node: NodeStatus) -> bool:
     return node.replica["litestream"] == "running" and all(state is ServiceState.OK for state in node.services.values())
 
 
+def _program() -> str:
+    """How this program is called from here: `make run` does not put it on the path."""
+    if shutil.which("edge-node"):
+        return "edge-node"
+    return sys.argv[0] if not sys.argv[0].endswith("__main__.py") else f"{sys.executable} -m edge_node"
+
+
 def _tell_ready(config: Config, where: Where) -> None:
     scheme = "https" if config.his.tls else "http"
     rows = (
@@ -150,7 +160,7 @@ def _tell_ready(config: Config, where: Where) -> None:
         ("metrics", f"http://{config.monitor.listen}/metrics"),
         ("replica", str(config.replica.local)),
         *((destination.name, destination.url) for destination in config.replica.destination),
-        ("status", f"edge-node status {' '.join(where.arguments())}"),
+        ("status", f"{_program()} status {' '.join(where.arguments())}"),
     )
     answer("\n".join(f"  {name:<10}{value}" for name, value in rows))
     answer("ready; Ctrl-C stops everything")

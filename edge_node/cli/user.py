@@ -11,7 +11,7 @@ import click
 
 from edge_node.base.errors import UsageError
 from edge_node.cli.his_file import database, reading, this_moment, writing
-from edge_node.cli.main import Where, caller, where_options
+from edge_node.cli.main import Noun, Where, caller, where_options
 from edge_node.cli.output import answer, answer_json, table, talk
 from edge_node.his import audit
 from edge_node.his.staff import queries
@@ -22,7 +22,7 @@ from edge_node.store.connection import Connection
 _CODE = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}")
 
 
-@click.group("user")
+@click.group("user", cls=Noun)
 def user_group() -> None:
     """Who may sign in."""
 

@@ -43,7 +43,8 @@ def load(path: Path, *, home: Path | None = None) -> Config:
             "config-missing",
             f"there is no configuration at {path}",
             context=None,
-            hint="edge-node init --home DIR makes a node with its configuration; --config PATH names another file",
+            hint="where is the node? --home DIR or --config PATH says it (EDGE_NODE_CONFIG for a whole shell); "
+            "edge-node init --home DIR makes a new one",
         ) from None
     except UnicodeDecodeError as error:
         raise _invalid(

@@ -126,7 +126,7 @@ class Destination(Section):
 
     name: Name = Field(description="how status and metrics call it", examples=["cloud"])
     url: Annotated[str, values.url(("s3", "gs", "az", "file"), "s3://bucket/prefix")] = Field(
-        description="s3://, gs:// or az:// with bucket and prefix, or file:// with a folder",
+        description="s3:// with bucket and prefix, or file:// with a folder",
         examples=["s3://clinic-copies/edge"],
     )
     endpoint: Annotated[str | None, values.url(_WEB, "https://s3.example.com")] = Field(

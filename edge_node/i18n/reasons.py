@@ -183,6 +183,25 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "replica-set-back": (
         text("the local replica is older than what destination %(destination)s holds; nothing is shipped"),
     ),
+    "changes-left-behind": (
+        text(
+            "destination %(destination)s holds changes of epoch %(epoch)s up to TXID %(txid)s; this machine went on "
+            "from TXID %(from_txid)s: the last of them are in no database"
+        ),
+    ),
+    "replica-unreadable": (text("the local replica of %(database)s.db cannot be read: %(why)s"),),
+    "replica-broken": (
+        text(
+            "the local replica of %(database)s.db lacks files: it restores up to TXID %(reach)s, and captured up to "
+            "%(head)s"
+        ),
+        text("the local replica of %(database)s.db lacks its beginning: nothing can be restored from it"),
+    ),
+    "replica-file-unsound": (
+        text(
+            "files of the local replica of %(database)s.db that cannot be used: %(files)s, such as %(file)s (%(why)s)"
+        ),
+    ),
     "replica-budget-filling": (
         text("the local replica fills %(percent)s percent of its budget; from 85 on its oldest restore points go"),
     ),
@@ -208,6 +227,12 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     ),
     "paused-by-order": (text("an order by %(by)s pauses it until %(until)s: %(why)s"), text("an order pauses it")),
     "kit-incomplete": (text("the recovery kit is not complete; it lacks %(missing)s"),),
+    "audit-contradicted": (
+        text(
+            "the audit log is not as it was noted at destination %(destination)s on %(noted_on)s (row %(seq)s): it was "
+            "written anew, or an older database was put in its place"
+        ),
+    ),
     "outbox-dead": (
         text("messages to %(upstream)s that need a person: %(n)s"),
         text("messages that need a person: %(n)s"),
@@ -219,6 +244,18 @@ REASONS: Mapping[str, tuple[Text, ...]] = {
     "upstream-unsupported": (text("upstream %(upstream)s is of the kind %(kind)s, which cannot be sent to yet"),),
     "upstream-unconfigured": (
         text("the configuration does not name upstream %(upstream)s, and messages wait for it: %(messages)s"),
+    ),
+    "upgrade-unfinished": (
+        text(
+            "the upgrade to release %(release)s has not ended, its last step is of %(day)s; where it was cut off it is "
+            "given again, and a start of the machine leads to release %(fallback)s"
+        ),
+    ),
+    "upgrade-cut-off": (
+        text(
+            "the upgrade to release %(release)s was cut off; since the start of the machine on %(day)s release "
+            "%(kept)s is in use, and the upgrade may be given again"
+        ),
     ),
     "outbox-cannot-read": (text("the outbox cannot be read: %(why)s"),),
     "outbox-cannot-write": (text("what came of messages cannot be written: %(why)s"),),

@@ -156,6 +156,11 @@ class Compared:
         return min(self.differing, key=lambda anchor: anchor.seq, default=None)
 
     @property
+    def contradicted(self) -> Anchor | None:
+        """The first anchor that a log which ought to hold every row does not bear out."""
+        return self.first_bad or next(iter(self.beyond), None)
+
+    @property
     def trusted_since(self) -> Anchor | None:
         """The first anchor since which nothing was written anew; None where the last one that counts differs."""
         ends = max((anchor.at for anchor in self.differing), default="")

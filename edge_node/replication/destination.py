@@ -10,23 +10,33 @@ import asyncio
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 import obstore.exceptions
 
+from edge_node.base.users import told
 from edge_node.replication.bandwidth import Lane
 from edge_node.replication.file_store import FileStore
 from edge_node.replication.lanes import Bandwidth, InFlight, Precedence
 from edge_node.replication.ltx import HEADER_BYTES, LtxFile, LtxHeader, parse_name, read_header
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.s3_store import S3Store
-from edge_node.replication.sealing import SMALL_BYTES, SUFFIX, CannotOpen, Keys, Sealer, open_beginning, open_sealed
+from edge_node.replication.sealing import (
+    SMALL_BYTES,
+    SUFFIX,
+    CannotOpen,
+    Keys,
+    Sealer,
+    Unreadable,
+    open_beginning,
+    open_sealed,
+)
 from edge_node.replication.store import CopyState, DestinationFailed, RemoteObject, Store, offload
 
 __all__ = [
@@ -38,6 +48,7 @@ __all__ = [
     "database_prefix",
     "listed_files",
     "object_key",
+    "of_one_kind",
     "offload",
     "parse_object",
 ]
@@ -113,15 +124,21 @@ class Destination:
         """Let go of what connecting took."""
         await self._store.close()
 
-    async def list(
-        self, prefix: str, *, after: str | None = None, timeout_s: float = LIST_TIMEOUT_S
-    ) -> list[RemoteObject]:
-        """The objects below a prefix whose keys come after `after`, ascending; staged ones are left out.
+    async def list(self, prefix: str, *, timeout_s: float = LIST_TIMEOUT_S) -> list[RemoteObject]:
+        """The objects below a prefix, ascending by key; staged ones are left out.
 
+        The store tells so many at a time, and has `timeout_s` for each answer: a month is a thousand of them.
         Raises DestinationFailed.
         """
-        found = await self._do(self._store.list(prefix, after=after), timeout_s=timeout_s)
+        found: list[RemoteObject] = []
+        answers = self._store.list(prefix)
+        while (answer := await self._do(anext(answers, None), timeout_s=timeout_s)) is not None:
+            found += answer
         return sorted(found, key=lambda item: item.key)
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """The names right below a prefix under which objects lie, in any order. Raises DestinationFailed."""
+        return await self._do(self._store.folders(prefix), timeout_s=LIST_TIMEOUT_S)
 
     async def delete(self, key: str) -> None:
         """Delete an object. Raises DestinationFailed: refused, where the key has no right to."""
@@ -151,13 +168,14 @@ class Destination:
 
         `handed` is told each time how much more of a large file the client has taken, in a thread of its own.
 
-        Raises FileNotFoundError when the local file has gone, ValueError when it is not what its name says,
-        DestinationFailed.
+        Raises FileNotFoundError when the local file has gone, ValueError when it is not what its name says, of that
+        Unreadable when its disk does not give it, and DestinationFailed.
         """
         if lane is not Lane.FRONTIER:
             await self._precedence.wait()
-        header = read_header(path)
-        size_bytes = path.stat().st_size
+        with _reading():
+            header = read_header(path)
+            size_bytes = path.stat().st_size
         if parse_name(path.name) != (header.min_txid, header.max_txid):
             raise ValueError(f"{path} holds TXIDs {header.min_txid} to {header.max_txid}")
         turn = self._history.sending(size_bytes) if lane is Lane.HISTORY else contextlib.nullcontext()
@@ -183,7 +201,8 @@ class Destination:
     ) -> tuple[str, bool]:
         if size_bytes > SMALL_BYTES:
             return await self._send_large(key, path, size_bytes, time_ms, lane, replace=replace, handed=handed)
-        content = path.read_bytes()
+        with _reading():
+            content = path.read_bytes()
         sealed = self.sealer.seal(content)
         await self._bandwidth.take(len(sealed), lane)
         putting = self._store.put(key, sealed, time_ms=time_ms, replace=replace)
@@ -202,10 +221,12 @@ class Destination:
     ) -> tuple[str, bool]:
         loop = asyncio.get_running_loop()
         deadline = asyncio.timeout(_deadline_s(size_bytes) + GRACE_S)
-        file = path.open("rb", buffering=0)
+        with _reading():
+            file = path.open("rb", buffering=0)
 
         turn: Future[None] | None = None
-        is_over = threading.Event()
+        unread: Unreadable | None = None
+        has_begun, is_over = threading.Event(), threading.Event()
 
         async def wait_for_turn(size: int) -> None:
             waited_s = await self._bandwidth.take(size, lane)
@@ -213,6 +234,9 @@ class Destination:
                 deadline.reschedule(when + waited_s)  # Waiting for one's turn is not hanging.
 
         def fill(write: Callable[[bytes], object]) -> str:
+            nonlocal unread
+            has_begun.set()
+
             def write_in_turn(chunk: bytes) -> None:
                 nonlocal turn
                 if is_over.is_set():
@@ -226,7 +250,11 @@ class Destination:
                 handed(len(chunk))
 
             with file:
-                return self.sealer.stream(file, write_in_turn)
+                try:
+                    return self.sealer.stream(file, write_in_turn)
+                except Unreadable as error:
+                    unread = error  # Some clients make an error of theirs of it.
+                    raise
 
         try:
             async with deadline:
@@ -234,12 +262,14 @@ class Destination:
         except TimeoutError as error:
             raise self._silent(_deadline_s(size_bytes)) from error
         except (OSError, obstore.exceptions.BaseError) as error:
-            raise self._store.failure(error) from error
+            raise unread or self._store.failure(error) from error
         finally:
             # The thread that fills is told, wherever it is.
             is_over.set()
             if turn is not None:
                 turn.cancel()
+            if not has_begun.is_set():
+                file.close()  # No thread was given it: the store failed before.
 
     async def sweep(self, prefix: str) -> int:
         """Delete what a writer that was killed has left staged below a prefix of which this process is the one writer.
@@ -278,7 +308,7 @@ class Destination:
         except ValueError as error:
             raise CannotOpen(str(error)) from error
 
-    async def _do(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
+    async def _do(self, work: Awaitable[T], *, timeout_s: float) -> T:
         try:
             # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
             async with asyncio.timeout(timeout_s + GRACE_S):
@@ -294,13 +324,32 @@ class Destination:
         )
 
 
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """What goes wrong here is the local disk's doing."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise  # Compacted away.
+    except OSError as error:
+        raise Unreadable(told(error)) from error
+
+
 def _store(name: str, url: str, access: S3Access) -> Store:
     parts = urlsplit(url)
     match parts.scheme:
         case "s3":
             return S3Store(name, url, access)
         case "file" if parts.netloc in ("", "localhost"):
-            return FileStore(name, Path(unquote(parts.path)))
+            # A path as it is, as in the configuration: a # or a % in the name of a folder means itself.
+            return FileStore(name, Path(url.removeprefix("file://").removeprefix("localhost")))
+        case "file":
+            raise DestinationFailed(
+                CopyState.REFUSED,
+                f"{name}: {url} names a machine, {parts.netloc}, and no folder here",
+                context=None,
+                hint=f"a folder has three slashes: file:///{parts.netloc}{parts.path}",
+            )
     raise DestinationFailed(
         CopyState.REFUSED,
         f"{name}: this version ships to s3:// and file:// only, not to {url}",
@@ -331,6 +380,17 @@ def parse_object(item: RemoteObject) -> LtxFile | None:
     if txids is None or len(level) != 4 or not level.isdecimal():
         return None
     return LtxFile(level=int(level, 16), min_txid=txids[0], max_txid=txids[1], size_bytes=item.size_bytes)
+
+
+def of_one_kind(items: Iterable[RemoteObject], *, sealed: bool) -> tuple[Sequence[RemoteObject], int]:
+    """Of LTX objects those that are sealed, or those that are not, where there are any; and how many that leaves out.
+
+    A copy is one or the other. Whoever may write at a destination can put an unsealed one among sealed ones.
+    """
+    present = list(items)
+    files = [item for item in present if parse_object(item) is not None]
+    kind = [item for item in files if item.key.endswith(SUFFIX) is sealed]
+    return (kind, len(files) - len(kind)) if kind else (files, 0)
 
 
 def listed_files(items: Iterable[RemoteObject]) -> dict[LtxFile, RemoteObject]:

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from edge_node.base.clock import Clock, utc_text
 from edge_node.base.errors import EdgeError, ReplicaError
-from edge_node.base.units import spoken_duration
-from edge_node.replication import ltx
+from edge_node.base.units import counted, spoken_duration
 from edge_node.replication.progress import Told, nobody
-from edge_node.replication.restore import Restored, restore
+from edge_node.replication.restore import restore
 from edge_node.replication.restore_points import points_of
+from edge_node.replication.restored import Restored
 from edge_node.replication.source import LocalSource, Source
 from edge_node.store.connection import Connection, DatabaseError, connect_reader
 from edge_node.store.inspect import row_digest
@@ -158,8 +158,9 @@ class _Drill:
             self._note("restore", Outcome.SKIPPED if is_sealed else Outcome.FAILED, text)
             return self._result(None, None)
         self._note(
-            "restore", Outcome.OK if done.is_whole else Outcome.FAILED, done.sentence() if not done.is_whole else
-            f"TXID {done.txid} out of {done.files} files, integrity checked in full"
+            "restore", Outcome.OK if done.is_whole else Outcome.FAILED, "; ".join(
+                [f"TXID {done.txid} out of {counted(done.files, 'file')}, integrity checked in full", *done.remarks()]
+            )
         )  # fmt: skip
         await asyncio.to_thread(self._look_through, done.path)
         rto_s = self._clock.boottime() - began
@@ -230,17 +231,24 @@ class _Drill:
         if done.newest_at_ms > at_ms:
             problem = f"holds a change of {utc_text(done.newest_at_ms)}"
         elif not done.is_whole:
-            problem = done.sentence()
+            problem = "; ".join(done.remarks())
         else:
-            with contextlib.closing(connect_reader(done.path)) as conn:
-                looks = await asyncio.to_thread(self._look, conn, None)
-            problem = next((check.text for check in looks if check.outcome is Outcome.FAILED), None)
+            problem = await asyncio.to_thread(self._trouble_in, done.path)
         if problem is None and self._here is not None:
             compared = await self._compare("past", self._here, done)
             problem = compared.text if compared.outcome is Outcome.FAILED else None
         text = f"as of {utc_text(at_ms)}: TXID {done.txid}" + (f", but {problem}" if problem else "")
         self._expect("past", problem is None, text)
         self._remove(done.path)
+
+    def _trouble_in(self, path: Path) -> str | None:
+        """What a past state itself shows to be wrong with it."""
+        try:
+            with contextlib.closing(connect_reader(path)) as conn:
+                looks = self._look(conn, None)
+        except DatabaseError as error:
+            return f"it cannot be read: {error}"
+        return next((check.text for check in looks if check.outcome is Outcome.FAILED), None)
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -277,8 +285,3 @@ def _are_equal(one: Path, other: Path) -> bool:
         with contextlib.closing(connect_reader(path)) as conn:
             rows.append(row_digest(conn))
     return rows[0] == rows[1]
-
-
-def newest_here(here: Path) -> int:
-    """The newest TXID in a local replica; 0 where it is empty."""
-    return ltx.head(ltx.scan(here))

@@ -7,6 +7,7 @@ never changed; the highest number owns the clinic. Two machines below one prefix
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -108,8 +109,10 @@ def make_epoch(state_dir: Path, replica_local: Path, number: int, *, new: Epoch 
     folder = litestream / folder_name(number)
     record = folder / "epoch.json"
     folder.mkdir(mode=0o700, exist_ok=True)
-    replica_local.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (replica_local / folder_name(number)).mkdir(mode=0o700, exist_ok=True)
+    # Where its disk is out, or cannot be written, the supervisor makes it as soon as it can, and says so until then.
+    with contextlib.suppress(OSError):
+        replica_local.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (replica_local / folder_name(number)).mkdir(mode=0o700, exist_ok=True)
     if not record.exists():
         made = new or Epoch(number=number, nonce=new_nonce())
         document = {"epoch": number, **{key: value for key, value in asdict(made).items() if key != "number"}}

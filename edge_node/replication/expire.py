@@ -16,6 +16,7 @@ restores at all is never touched for being old: it is the clinic.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,30 +66,14 @@ def ages(snapshots: Mapping[LtxFile, int]) -> list[tuple[LtxFile, int]]:
     return found
 
 
-def plan_expiry(
-    files: Iterable[LtxFile],
-    snapshots: Mapping[LtxFile, int],
-    *,
-    now_ms: int,
-    keep_s: float = KEEP_S,
-    fine_s: float | None = FINE_S,
-) -> Expiry:
-    """What may go, so that every state of the last `keep_s` can be restored, and to single captures for `fine_s`. Pure.
-
-    `snapshots` are those whose time is known; another one is never a beginning, and goes with what lies below one.
-    """
-    aged = ages(snapshots)
-    if not aged:
-        return Expiry(goes=(), oldest=None)
-    return _plan(list(files), aged, now_ms=min(now_ms, aged[-1][1]), keep_s=keep_s, fine_s=fine_s)
-
-
 def plan_expiries(
     histories: Sequence[History], *, now_ms: int, keep_s: float = KEEP_S, fine_s: float | None = FINE_S
 ) -> tuple[Expiry, ...]:
-    """The same for all epochs of a database, given and answered the newest last. Pure.
+    """What may go of each epoch of a database, given and answered the newest last. Pure.
 
-    "Now" is that of the newest epoch which restores; what is newer than it, and does not restore yet, stays as it is.
+    Every state of the last `keep_s` can then be restored, and to single captures for `fine_s`. "Now" is that of the
+    newest epoch which restores; what is newer than it, and does not restore yet, stays as it is. A snapshot of unknown
+    time is never a beginning, and goes with what lies below one.
     """
     nothing = Expiry(goes=(), oldest=None)
     found = [nothing] * len(histories)
@@ -105,21 +90,21 @@ def plan_expiries(
             goes = tuple(sorted(history.files, key=lambda file: (-file.max_txid, file.level)))
             found[place] = Expiry(goes=goes, oldest=None, is_whole=True)
         elif aged := ages(history.snapshots):
-            found[place] = _plan(list(history.files), aged, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
+            found[place] = _plan(history.files, aged, now_ms=now_ms, keep_s=keep_s, fine_s=fine_s)
             is_covered = found[place].oldest is not None and place in restoring
     return tuple(found)
 
 
 def _plan(
-    present: list[LtxFile], aged: Iterable[tuple[LtxFile, int]], *, now_ms: int, keep_s: float, fine_s: float | None
+    present: Sequence[LtxFile], aged: Sequence[tuple[LtxFile, int]], *, now_ms: int, keep_s: float, fine_s: float | None
 ) -> Expiry:
-    aged = list(aged)
     oldest = _last_before(aged, now_ms - keep_s * 1000)
     below = oldest.max_txid if oldest else 0
     goes = {file for file in present if file.max_txid <= below and file != oldest}
     if fine_s is not None and (edge := _last_before(aged, now_ms - fine_s * 1000)) is not None:
         kept = [file for file in present if file not in goes]
-        goes |= {file for file in kept if below < file.max_txid <= edge.max_txid and _is_covered(file, kept)}
+        coarser = _Coarser(kept)
+        goes |= {file for file in kept if below < file.max_txid <= edge.max_txid and coarser.holds(file)}
     goes -= set(restore_chain(present))
     return Expiry(goes=tuple(sorted(goes, key=lambda file: (file.max_txid, file.level))), oldest=oldest)
 
@@ -128,15 +113,25 @@ def _last_before(aged: Iterable[tuple[LtxFile, int]], at_ms: float) -> LtxFile |
     return max((file for file, time_ms in aged if time_ms <= at_ms), key=lambda file: file.max_txid, default=None)
 
 
-def _is_covered(file: LtxFile, kept: Iterable[LtxFile]) -> bool:
-    """Does one coarser file, not a snapshot, hold all of it?"""
-    return not file.is_snapshot and any(
-        other.level > file.level
-        and not other.is_snapshot
-        and other.min_txid <= file.min_txid
-        and other.max_txid >= file.max_txid
-        for other in kept
-    )
+class _Coarser:
+    """Of some files those that may stand in for finer ones; found by halving, since months are millions of captures."""
+
+    def __init__(self, files: Iterable[LtxFile]) -> None:
+        # By level: where files begin, ascending, and how far the one that reaches farthest of those up to each does.
+        self._levels: dict[int, tuple[list[int], list[int]]] = {}
+        for file in sorted(file for file in files if not file.is_snapshot):
+            begins, reaches = self._levels.setdefault(file.level, ([], []))
+            begins.append(file.min_txid)
+            reaches.append(max(file.max_txid, reaches[-1] if reaches else 0))
+
+    def holds(self, file: LtxFile) -> bool:
+        """Does one coarser file, not a snapshot, hold all of it?"""
+        return not file.is_snapshot and any(
+            level > file.level
+            and (upto := bisect_right(begins, file.min_txid)) > 0
+            and reaches[upto - 1] >= file.max_txid
+            for level, (begins, reaches) in self._levels.items()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ instant is restored, also by hand, and a replica that was set back is noticed.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +21,13 @@ import obstore.exceptions
 from obstore.store import LocalStore
 
 from edge_node.replication.sealing import CHUNK_BYTES
-from edge_node.replication.store import CopyState, DestinationFailed, RemoteObject, offload
+from edge_node.replication.store import LISTED_AT_ONCE, CopyState, DestinationFailed, RemoteObject, offload
 
 T = TypeVar("T")
 
 STAGED = ".part"
+# What file systems without links answer to one.
+_LINKLESS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 # obstore tells the kinds of a folder's failures in words only.
 _REFUSALS = tuple(os.strerror(number) for number in (1, 13, 28, 30, 122))  # EPERM EACCES ENOSPC EROFS EDQUOT
 
@@ -70,12 +73,20 @@ class FileStore:
             raise DestinationFailed(CopyState.UNREACHABLE, f"{self._name}: {self._root} has gone", context=None)
         return self._store
 
-    async def list(self, prefix: str, *, after: str | None) -> list[RemoteObject]:
-        def collect() -> list[RemoteObject]:
-            metas = (meta for chunk in obstore.list(self._ready(), prefix, offset=after) for meta in chunk)
-            return [_remote(meta) for meta in metas if not meta["path"].endswith(STAGED)]
+    async def list(self, prefix: str) -> AsyncIterator[Sequence[RemoteObject]]:
+        chunks = await offload(lambda: obstore.list(self._ready(), prefix, chunk_size=LISTED_AT_ONCE))
+        while (chunk := await offload(lambda: next(chunks, None))) is not None:
+            yield [_remote(meta) for meta in chunk if not meta["path"].endswith(STAGED)]
 
-        return await offload(collect)
+    async def folders(self, prefix: str) -> Sequence[str]:
+        def look() -> Sequence[str]:
+            self._ready()
+            try:
+                return [path.name for path in (self._root / prefix).iterdir() if _holds_objects(path)]
+            except FileNotFoundError:
+                return []
+
+        return await offload(look)
 
     async def put(self, key: str, body: bytes, *, time_ms: int | None, replace: bool = False) -> bool:
         def put() -> bool:
@@ -103,13 +114,14 @@ class FileStore:
 
     def _publish(self, staged: str, key: str, time_ms: int | None, *, replace: bool) -> bool:
         """Give a staged object its name, once it is on the disk; false when the name is taken and not replaced."""
-        store, path = self._ready(), self._root / staged
+        self._ready()
+        path, to = self._root / staged, self._root / key
         if time_ms is not None:
             os.utime(path, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
         _flush(path)
-        try:
-            obstore.rename(store, staged, key, overwrite=replace)
-        except obstore.exceptions.AlreadyExistsError:
+        if replace:
+            path.replace(to)
+        elif not _named(path, to):
             path.unlink(missing_ok=True)
             return False
         _flush(path.parent)
@@ -124,11 +136,13 @@ class FileStore:
 
     async def sweep(self, prefix: str) -> int:
         def delete() -> int:
-            store, mark = self._ready(), f".{self._token}-"
-            keys = [meta["path"] for chunk in obstore.list(store, prefix) for meta in chunk]
-            stale = [key for key in keys if key.endswith(STAGED) and mark not in key]
-            for key in stale:
-                (self._root / key).unlink(missing_ok=True)
+            self._ready()
+            mark = f".{self._token}-"
+            # By their names alone: to ask a NAS about each of a million files takes it minutes.
+            names = (Path(folder, name) for folder, _, found in os.walk(self._root / prefix) for name in found)
+            stale = [path for path in names if path.name.endswith(STAGED) and mark not in path.name]
+            for path in stale:
+                path.unlink(missing_ok=True)
             return len(stale)
 
         return await offload(delete)
@@ -175,6 +189,29 @@ class FileStore:
 def _remote(meta: obstore.ObjectMeta) -> RemoteObject:
     time_ms = round(meta["last_modified"].timestamp() * 1000)
     return RemoteObject(key=meta["path"], size_bytes=meta["size"], time_ms=time_ms)
+
+
+def _holds_objects(folder: Path) -> bool:
+    """Is anything finished below it? A folder is made before its first object is."""
+    return any(not name.endswith(STAGED) for _, _, names in os.walk(folder) for name in names)
+
+
+def _named(staged: Path, to: Path) -> bool:
+    """Give a file a name that nobody has; false when it is taken. By a link, since a rename would replace."""
+    try:
+        os.link(staged, to)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _LINKLESS:
+            raise
+        # FAT and exFAT know no links. A stick is in one machine at a time, so nobody comes in between.
+        if to.exists():
+            return False
+        staged.rename(to)
+    else:
+        staged.unlink()
+    return True
 
 
 def _flush(path: Path) -> None:

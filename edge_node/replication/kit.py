@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -43,6 +44,7 @@ KIT_SCHEMA = 1
 # Without these the databases are there, and half of what is in them cannot be read.
 NEEDED = ("data-key", "his-secret")
 NODE_IDENTITY = "node-identity"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # The clinic's certificate authority as credentials, by their names in the kit.
 AUTHORITY = {"certificate": "ca-cert", "key": "ca-key"}
 
@@ -76,7 +78,10 @@ class Kit:
 
 
 def parse_kit(body: bytes) -> Kit:
-    """A kit as it was made. Raises ValueError for what is none, or of a schema that this program does not know."""
+    """A kit as it was made. Raises ValueError for what is none, or of a schema that this program does not know.
+
+    Whoever knows a recipient can seal a kit: a name in it becomes that of a file, and must not lead anywhere else.
+    """
     try:
         raw: dict[str, Any] = json.loads(body)
         if raw["schema"] != KIT_SCHEMA:
@@ -87,14 +92,20 @@ def parse_kit(body: bytes) -> Kit:
         raise ValueError(f"not a recovery kit: {error!r}") from error
     if not all(isinstance(value, str) for value in texts):
         raise ValueError("not a recovery kit: a value is no text")
+    if foreign := [name for name in kit.credentials if not _NAME.fullmatch(name)]:
+        raise ValueError(f"not a recovery kit: {foreign[0]!r} is no name of a credential")
     return kit
+
+
+def credential_names(config: Config) -> list[str]:
+    """The credentials of a node of this configuration that belong into its kit, and no others."""
+    tls = config.his.tls
+    return [*NEEDED] if tls is None or tls.issue else [*NEEDED, tls.certificate, tls.key]
 
 
 def make_kit(config: Config, configuration: str, *, epoch: int, now_ms: int) -> Kit:
     """The kit of this node as it is now; `configuration` is the text of its file. Reads the credentials."""
-    names, tls = [*NEEDED], config.his.tls
-    if tls is not None and not tls.issue:
-        names += [tls.certificate, tls.key]
+    names, tls = credential_names(config), config.his.tls
     found = _read(names, config.node.state_dir)
     authority = _read(AUTHORITY.values(), config.node.state_dir)
     lacks = [name for name in names if name not in found]

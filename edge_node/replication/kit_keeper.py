@@ -8,7 +8,7 @@ from collections.abc import Callable
 from edge_node.base.clock import Clock
 from edge_node.base.logs import event
 from edge_node.replication.destination import Destination
-from edge_node.replication.kit import Kit, kit_key, ship_kit
+from edge_node.replication.kit import Kit, kit_numbers, ship_kit
 from edge_node.replication.shipping_record import ShippingRecord
 
 # Is there anything new for it? Asked again so often.
@@ -53,11 +53,16 @@ class KitKeeper:
             event("kit_shipped", destination=self._destination.name, number=number)
 
     async def _look(self) -> None:
-        """Forget one that somebody has deleted, so that it is shipped again."""
+        """Forget one that has gone, or that is not the last, so that it is shipped again."""
         number, now = self._record.kit_number, self._clock.boottime()
         if number is None or now < self._look_at:
             return
-        if await self._destination.head(kit_key(self._node_id, number)) is None:
+        numbers = await kit_numbers(self._destination, self._node_id)
+        if number not in numbers:
             event("kit_gone", level="error", destination=self._destination.name, number=number)
+            self._record.forget_kit()
+        elif numbers[-1] > number:
+            # Ours, of before a kill, or somebody else's: a promotion takes the last, and that shall be ours.
+            event("kit_not_the_last", level="warning", destination=self._destination.name, number=numbers[-1])
             self._record.forget_kit()
         self._look_at = now + self._seen_every_s

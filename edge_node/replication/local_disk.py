@@ -105,7 +105,7 @@ class LocalDisk:
         return count
 
     def _remove(self, going: Going) -> int:
-        count = 0
+        count, is_done = 0, True
         for folder, files in going:
             try:
                 for file in files:
@@ -114,8 +114,11 @@ class LocalDisk:
                     count += 1
             except OSError as error:
                 # What follows is newer, and must not go before it.
+                is_done = False
                 if self._failures.failed():
-                    event("replica_not_shed", level="error", folder=folder, why=error)
+                    event("replica_not_shed", level="error", folder=folder, why=error, times=self._failures.count)
+        if count and is_done:
+            self._failures.recovered()
         return count
 
     def problems(self) -> list[dict[str, Any]]:
@@ -152,6 +155,7 @@ class Reserve:
 
     def __init__(self, state_dir: Path) -> None:
         self.path = state_dir / "reserve"
+        self._failures = Repeated()
 
     def keep(self) -> None:
         """Make it where there is none and the disk has plenty. Raises nothing."""
@@ -166,7 +170,10 @@ class Reserve:
                 os.close(handle)
         except OSError as error:
             self.path.unlink(missing_ok=True)
-            event("reserve_not_made", level="warning", path=self.path, why=error)
+            if self._failures.failed():
+                event("reserve_not_made", level="warning", path=self.path, why=error, times=self._failures.count)
+        else:
+            self._failures.recovered()
 
     def give_way(self) -> bool:
         """Remove it where the disk is nearly full; true if it was there. Raises nothing."""

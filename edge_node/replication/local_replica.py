@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import struct
 from bisect import insort
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_node.replication.ltx import SNAPSHOT_LEVEL, LtxFile, level_path, local_path, parse_name, read_header
+from edge_node.base.logs import Repeated, event
+from edge_node.base.users import told
+from edge_node.replication.ltx import SNAPSHOT_LEVEL, LtxFile, Span, level_path, local_path, parse_name, read_header
+from edge_node.replication.shipping_plan import Held
 
 LEVELS = range(SNAPSHOT_LEVEL + 1)
 
@@ -27,7 +31,14 @@ class LocalReplica:
         self.version = 0
         self._names: dict[int, set[str]] = {level: set() for level in LEVELS}
         self._files: dict[int, list[LtxFile]] = {level: [] for level in LEVELS}
-        self._times: dict[tuple[int, int, int], int] = {}
+        self._times: dict[Span, int] = {}
+        self._held = Held()
+        # Why its folders cannot be read; what was known of them before still stands.
+        self.trouble: str | None = None
+        self._troubles = Repeated()
+        # Files that can be sent nowhere, and why; of those the ones that are not tried again yet.
+        self.unsound: dict[LtxFile, str] = {}
+        self._left_out: set[LtxFile] = set()
 
     @property
     def files(self) -> list[LtxFile]:
@@ -39,9 +50,9 @@ class LocalReplica:
         return max((files[-1].max_txid for files in self._files.values() if files), default=0)
 
     @property
-    def has_beginning(self) -> bool:
-        """Is there a file that a restore can begin with: a snapshot, or the first transaction?"""
-        return any(files[0].min_txid == 1 for files in self._files.values() if files)
+    def reach(self) -> int:
+        """The newest TXID that a restore from it reaches: `head`, unless the beginning or files between have gone."""
+        return self._held.frontier
 
     @property
     def newest(self) -> LtxFile | None:
@@ -58,9 +69,45 @@ class LocalReplica:
                 found.append(file)
         return found
 
+    @property
+    def usable(self) -> list[LtxFile]:
+        """The files that can be sent, as far as is known."""
+        return self._without(self.files)
+
+    def usable_above(self, txid: int) -> list[LtxFile]:
+        return self._without(self.above(txid))
+
+    def _without(self, files: list[LtxFile]) -> list[LtxFile]:
+        return [file for file in files if file not in self._left_out] if self._left_out else files
+
+    def leave_out(self, file: LtxFile, why: str) -> None:
+        """It is not what its name says, or its disk does not give it: plans do without it from now on."""
+        if file not in self.unsound:
+            event("ltx_unsound", level="error", folder=self.path, file=file.name, ltx_level=file.level, why=why)
+        self.unsound[file] = why
+        self._left_out.add(file)
+
+    def take_in(self, file: LtxFile) -> None:
+        """It could be sent after all."""
+        self.unsound.pop(file, None)
+        self._left_out.discard(file)
+
+    def try_again(self) -> None:
+        """What was left out may be used again: a disk on the network stumbles and goes on."""
+        self._left_out.clear()
+
     def refresh(self) -> bool:
-        """Look at every level; true when something has appeared or gone."""
-        changed = [self._refresh_level(level) for level in LEVELS]
+        """Look at every level; true when something has appeared or gone. A disk that cannot be read changes nothing."""
+        try:
+            changed = [self._refresh_level(level) for level in LEVELS]
+        except OSError as error:
+            self.trouble = told(error)
+            if self._troubles.failed():
+                event("replica_unreadable", level="error", folder=self.path, why=error, times=self._troubles.count)
+            return False
+        if self.trouble is not None:
+            self.trouble = None
+            event("replica_readable", folder=self.path, after_failures=self._troubles.recovered())
         return any(changed)
 
     def _refresh_level(self, level: int) -> bool:
@@ -74,8 +121,10 @@ class LocalReplica:
             self._names[level] = known & present
             for file in self._files[level]:
                 if file.name in gone:
-                    self._times.pop((level, file.min_txid, file.max_txid), None)
+                    self._times.pop(file.span, None)
+                    self.take_in(file)
             self._files[level] = [file for file in self._files[level] if file.name not in gone]
+            self._held.forget(level, self._files[level])
             self.version += 1
         found = [self.saw(level, name) for name in sorted(new)]
         return bool(gone) or any(found)
@@ -86,18 +135,22 @@ class LocalReplica:
         if txids is None or level not in self._names or name in self._names[level]:
             return False
         try:
-            size_bytes = (level_path(self.path, level) / name).stat().st_size
-        except FileNotFoundError:
+            found = (level_path(self.path, level) / name).stat()
+        except OSError:
+            return False  # It has gone, or the next look says why it cannot be had.
+        if not stat.S_ISREG(found.st_mode):
             return False
+        size_bytes = found.st_size
         self._names[level].add(name)
         file = LtxFile(level=level, min_txid=txids[0], max_txid=txids[1], size_bytes=size_bytes)
         insort(self._files[level], file, key=lambda known: known.max_txid)
+        self._held.add(file)
         self.version += 1
         return True
 
     def time_ms(self, file: LtxFile) -> int | None:
         """The header time of a file; None when it has gone or is not an LTX file."""
-        key = (file.level, file.min_txid, file.max_txid)
+        key = file.span
         if key not in self._times:
             try:
                 header = read_header(local_path(self.path, file))

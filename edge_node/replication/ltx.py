@@ -7,6 +7,7 @@ single captures, 1 to 3 their compactions, 9 the snapshots: whole databases, com
 from __future__ import annotations
 
 import re
+import stat
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ _HEADER = struct.Struct(">4sIIIQQQ")
 HEADER_BYTES = _HEADER.size
 
 
+# Level, first and last TXID: what a file is here and at a destination alike, where its size is that of what is stored.
+Span = tuple[int, int, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class LtxFile:
     """One LTX file as its name and its place tell it; ordered by level, then by TXIDs."""
@@ -33,6 +38,10 @@ class LtxFile:
     @property
     def name(self) -> str:
         return file_name(self.min_txid, self.max_txid)
+
+    @property
+    def span(self) -> Span:
+        return self.level, self.min_txid, self.max_txid
 
     @property
     def is_snapshot(self) -> bool:
@@ -117,10 +126,11 @@ def scan_level(db_replica: Path, level: int) -> list[LtxFile]:
         if txids is None:
             continue
         try:
-            size_bytes = entry.stat().st_size
+            found = entry.stat()
         except FileNotFoundError:
             continue  # Compacted away since it was listed; the file that covers it is there.
-        files.append(LtxFile(level=level, min_txid=txids[0], max_txid=txids[1], size_bytes=size_bytes))
+        if stat.S_ISREG(found.st_mode):
+            files.append(LtxFile(level=level, min_txid=txids[0], max_txid=txids[1], size_bytes=found.st_size))
     return sorted(files)
 
 

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import hashlib
 import random
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edge_node.base.clock import Clock
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import event
 from edge_node.base.retry import backoff_s
-from edge_node.replication import lag, shipping_plan
+from edge_node.replication import shipping_plan
 from edge_node.replication.bandwidth import Lane
 from edge_node.replication.destination import (
     HISTORY_IN_FLIGHT,
@@ -24,13 +24,17 @@ from edge_node.replication.destination import (
     Sent,
     listed_files,
     object_key,
+    offload,
 )
 from edge_node.replication.lag import Lag
+from edge_node.replication.lag_watch import LagWatch
 from edge_node.replication.local_replica import LocalReplica
-from edge_node.replication.ltx import LtxFile, local_path
+from edge_node.replication.ltx import LtxFile, Span, local_path
 from edge_node.replication.pace import Pace, Upload
+from edge_node.replication.sealing import SUFFIX
 from edge_node.replication.shipping_plan import Held
 from edge_node.replication.shipping_record import Confirmed, CopyRecord
+from edge_node.replication.store import TIME_GRAIN_MS
 
 # The answers of this many questions about times are waited for at once.
 ASKED_IN_FLIGHT = 16
@@ -40,12 +44,9 @@ SNAPSHOTS_EVERY_S = 15.0
 RETRY_BASE_S, RETRY_CAP_S = 0.5, 2.0
 LOOK_EVERY_S = 4.0
 RELIST_EVERY_S = 24 * 3600.0
-# File times of a destination may be this coarse (FAT keeps 2 s).
-TIME_GRAIN_MS = 2_000
+COMPARED_EVERY_S = 60.0
 # When nothing is remembered, so many of the newest files are compared with what is here.
 COMPARED_FILES = 200
-# How far behind takes half a second to find out after two weeks (53,000 files): so much of the time it may take.
-MEASURED_PART = 0.02
 
 
 class Link(Protocol):
@@ -101,11 +102,13 @@ class Mirror:
         self._uploads = uploads
         self._clock = clock
         self._listed_at: float | None = None
+        self._forgotten = 0
         self._wakes = tuple(asyncio.Event() for _ in range(3))
-        self._unsound: set[LtxFile] = set()
+        self._missed: Confirmed | None = None
+        self._compare_at = float("-inf")
         self._pace = Pace()
         self._upload: Upload | None = None
-        self._measured: _Measured | None = None
+        self._lag = LagWatch(local, clock)
         self._takes_history = True
 
     @property
@@ -127,6 +130,26 @@ class Mirror:
     def forget_listing(self) -> None:
         """What the destination holds must be listed again before anything is sent."""
         self._listed_at = None
+        self._forgotten += 1
+
+    async def lacks_newest(self) -> bool:
+        """Has the newest file that it confirmed gone? A disk in its place, or an older image of it, lacks it.
+
+        What is remembered of it is then of no use: shipping on would leave a hole, and call it current. Said once: it
+        may have been deleted with right. Raises DestinationFailed.
+        """
+        newest = self._record.newest
+        if newest is None or self._listed_at is None or newest == self._missed:
+            return False
+        file = newest.file
+        if await self._destination.head(object_key(self._prefix, file, self._destination.sealer.suffix)) is not None:
+            return False
+        event(
+            "destination_lacks_newest", level="error", destination=self._destination.name,
+            database=self.database, file=file.name, ltx_level=file.level,
+        )  # fmt: skip
+        self._missed = newest
+        return True
 
     async def run(self) -> None:
         """Ship until cancelled."""
@@ -162,9 +185,13 @@ class Mirror:
         if not await self._link.ready():
             return
         now = self._clock.boottime()
+        if await self._is_back(now):
+            self._listed_at = None
         if self._listed_at is None or now - self._listed_at > RELIST_EVERY_S:
+            forgotten = self._forgotten
             await self._list()
-            self._listed_at = now
+            # What was forgotten meanwhile may have been emptied behind the listing.
+            self._listed_at = now if forgotten == self._forgotten else None
             self.wake()
         while self._may_send() and (chain := shipping_plan.cheapest_chain(self._candidates(), self.frontier)):
             with self._destination.ahead_of_history(sum(file.size_bytes for file in chain)):
@@ -173,6 +200,20 @@ class Mirror:
                         break  # What is here has changed: plan again.
             if any(file.level > 0 for file in chain):
                 self.wake()  # A coarse file was the cheapest way up: history now lacks the fine ones.
+
+    async def _is_back(self, now: float) -> bool:
+        """Does it only look set back? A replica whose disk was away does, until what was confirmed lies there again.
+
+        Seldom: what is compared may be a snapshot.
+        """
+        newest = self._record.newest
+        if self._record.set_back is None or newest is None or now < self._compare_at:
+            return False
+        if not self._local.head >= self.frontier == newest.max_txid:
+            return False
+        self._compare_at = now + COMPARED_EVERY_S
+        here = {file.span: file for file in self._local.files}
+        return await offload(lambda: self._is_newest(here)) is True
 
     async def _send_to_extend(self, file: LtxFile) -> bool:
         upload = self._upload = Upload(began_s=self._clock.boottime())
@@ -183,7 +224,7 @@ class Mirror:
             self._upload = None
 
     def _candidates(self) -> list[LtxFile]:
-        return [file for file in self._local.above(self.frontier) if file not in self._unsound]
+        return self._local.usable_above(self.frontier)
 
     def _may_send(self) -> bool:
         """Has the destination been listed, and is what it holds the past of what is here?"""
@@ -195,8 +236,7 @@ class Mirror:
     async def _fill_in(self) -> None:
         if not self._may_send() or not self._takes_history:
             return
-        files = [file for file in self._local.files if file not in self._unsound]
-        todo: Iterator[LtxFile] = iter(shipping_plan.history(files, self._record.held))
+        todo: Iterator[LtxFile] = iter(shipping_plan.history(self._local.usable, self._record.held))
 
         async def worker() -> None:
             nonlocal todo
@@ -215,8 +255,7 @@ class Mirror:
     async def _send_snapshot(self) -> None:
         if not self._may_send() or not self._takes_history:
             return
-        files = [file for file in self._local.files if file not in self._unsound]
-        due = shipping_plan.due_snapshot(files, self._record.held)
+        due = shipping_plan.due_snapshot(self._local.usable, self._record.held)
         # One that is the cheapest way up is the frontier lane's, also while that waits for its next try: both at once
         # would take twice as long.
         if due is not None and due not in shipping_plan.cheapest_chain(self._candidates(), self.frontier):
@@ -232,21 +271,24 @@ class Mirror:
             # Compacted away since it was listed: another look finds the file that covers it.
             self._uploads.add(self._destination.name, "vanished")
             self._local.refresh()
+            if file in self._local.files:
+                self._local.leave_out(file, "it is listed, and is not there")
             return False
         except ValueError as error:
-            event("ltx_unsound", level="error", database=self.database, file=file.name, ltx_level=file.level, why=error)
-            self._unsound.add(file)
+            self._local.leave_out(file, str(error))
             return False
-        if there is not None and _is_older(there.time_ms, sent.header.timestamp_ms):
-            self._set_back(f"it holds another {file.name} of level {file.level}, older than the one here")
+        if there is not None and (which := _another(there.time_ms, sent.header.timestamp_ms)):
+            self._set_back(f"it holds another {file.name} of level {file.level}, {which} than the one here")
             return False
+        self._local.take_in(file)
         self._confirmed(file, sent)
         return True
 
     def _confirmed(self, file: LtxFile, sent: Sent) -> None:
         self._record.held.add(file)
         newest = self._record.newest
-        if newest is None or file.max_txid >= newest.max_txid:
+        # Of several that reach as far, the one sent first: most often a capture, which lies in two places here.
+        if newest is None or file.max_txid > newest.max_txid:
             self._record.newest = Confirmed(
                 level=file.level,
                 min_txid=file.min_txid,
@@ -264,25 +306,25 @@ class Mirror:
         """Learn what the destination holds, and whether it is our own past."""
         if swept := await self._destination.sweep(self._prefix):
             event("staged_swept", destination=self._destination.name, database=self.database, objects=swept)
-        there = listed_files(await self._destination.list(self._prefix))
-        here = {(file.level, file.min_txid, file.max_txid): file for file in self._local.files}
-        remembered = self._record.held
-        compared = [
-            file
-            for file in sorted(there, key=lambda file: -file.max_txid)[:COMPARED_FILES]
-            if (file.level, file.min_txid, file.max_txid) in here and not remembered.covers(file)
-        ]
+        listed, is_sealed = await self._destination.list(self._prefix), bool(self._destination.sealer.suffix)
+        there, held = await offload(lambda: _understood(listed, is_sealed=is_sealed))
+        here = {file.span: file for file in self._local.files}
+        newest = sorted(there, key=lambda file: -file.max_txid)[:COMPARED_FILES]
+        compared = [file for file in newest if file.span in here and not self._record.held.covers(file)]
         times = await self._times([there[file] for file in compared])
-        self._record.held = Held.of(there)
-        is_same = self._is_newest(here)
+        is_known = self.frontier > 0
+        self._record.held = held
+        is_same = await offload(lambda: self._is_newest(here))
         if is_same and self._record.newest and self._local.head >= self.frontier == self._record.newest.max_txid:
             self._record.set_back = None  # Proven: the replica was away for a while and is back.
         elif is_same is False:
             self._set_back("the newest file that it confirmed is here with other content")
         for file, time_there_ms in zip(compared, times, strict=True):
-            time_ms = self._local.time_ms(here[(file.level, file.min_txid, file.max_txid)])
-            if time_ms is not None and _is_older(time_there_ms, time_ms):
-                self._set_back(f"it holds another {file.name} of level {file.level}, older than the one here")
+            time_ms = self._local.time_ms(here[file.span])
+            which = None if time_ms is None else _another(time_there_ms, time_ms)
+            # Who copies a folder without its times makes all of it later; that tells nothing where nothing is known.
+            if which == "older" or (which and is_known):
+                self._set_back(f"it holds another {file.name} of level {file.level}, {which} than the one here")
         self._changed()
 
     async def _times(self, objects: list[RemoteObject]) -> list[int | None]:
@@ -298,16 +340,19 @@ class Mirror:
 
         return list(await asyncio.gather(*(time_ms(item) for item in objects)))
 
-    def _is_newest(self, here: dict[tuple[int, int, int], LtxFile]) -> bool | None:
-        """Is the newest confirmed file here as it was sent? None when it cannot be told: nothing confirmed, or gone."""
+    def _is_newest(self, here: Mapping[Span, LtxFile]) -> bool | None:
+        """Is the newest confirmed file here as it was sent? None when it cannot be told: nothing confirmed, or gone.
+
+        Blocks: it may be a snapshot.
+        """
         newest = self._record.newest
-        file = here.get((newest.level, newest.min_txid, newest.max_txid)) if newest else None
+        file = here.get(newest.file.span) if newest else None
         if newest is None or file is None:
             return None
         try:
             with local_path(self._local.path, file).open("rb") as content:
                 return hashlib.file_digest(content, "sha256").hexdigest() == newest.sha256
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def _set_back(self, why: str) -> None:
@@ -320,11 +365,11 @@ class Mirror:
 
     def report(self, now_ms: int) -> CopyReport:
         """How this copy stands; `now_ms` is wall time."""
-        newest = self._record.newest
-        measured = self._measure(now_ms)
+        confirmed_at_ms = self._record.newest.time_ms if self._record.newest else None
+        measured = self._lag.look(self.frontier, confirmed_at_ms=confirmed_at_ms, now_ms=now_ms)
         return CopyReport(
             confirmed_txid=self.frontier,
-            confirmed_at_ms=newest.time_ms if newest else None,
+            confirmed_at_ms=confirmed_at_ms,
             lag=measured,
             catch_up_s=self._pace.left_s(measured.size_bytes, self._upload, now_s=self._clock.boottime())
             if measured.txids
@@ -332,48 +377,20 @@ class Mirror:
             set_back=self._record.set_back,
         )
 
-    def _measure(self, now_ms: int) -> Lag:
-        """How far behind it is; while nothing is confirmed, the bytes may be those of a while ago."""
-        above = self._local.above(self.frontier)
-        if not above:
-            return lag.NO_LAG
-        began = self._clock.boottime()
-        known = self._measured
-        if (
-            known is None
-            or known.frontier != self.frontier
-            or (known.version != self._local.version and began >= known.holds_until_s)
-        ):
-            lacked = lag.oldest_lacked(above, self.frontier)
-            at_ms = self._local.time_ms(lacked) if lacked else None
-            if at_ms is None and self._record.newest is not None:
-                at_ms = self._record.newest.time_ms
-            found = lag.measure(above, self.frontier, lacked_at_ms=at_ms, now_ms=now_ms)
-            ended = self._clock.boottime()
-            known = self._measured = _Measured(
-                version=self._local.version,
-                frontier=self.frontier,
-                lag=found,
-                lacked_at_ms=at_ms,
-                holds_until_s=ended + (ended - began) / MEASURED_PART,
-            )
-        rpo_s = known.lag.rpo_s
-        if known.lacked_at_ms is not None:
-            rpo_s = max(0.0, (now_ms - known.lacked_at_ms) / 1000)
-        return replace(known.lag, txids=max(file.max_txid for file in above) - self.frontier, rpo_s=rpo_s)
+
+def _understood(listed: Iterable[RemoteObject], *, is_sealed: bool) -> tuple[dict[LtxFile, RemoteObject], Held]:
+    """What a listing shows. Blocks: a month of captures, 900,000 objects, takes seconds.
+
+    Where it was unsealed before, all of it is shipped again: a copy is one or the other.
+    """
+    there = listed_files(item for item in listed if item.key.endswith(SUFFIX) is is_sealed)
+    return there, Held.of(there)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """What was found out of these files here and that frontier there, and until when it is good enough."""
-
-    version: int
-    frontier: int
-    lag: Lag
-    lacked_at_ms: int | None
-    holds_until_s: float
-
-
-def _is_older(there_ms: int | None, here_ms: int) -> bool:
-    """Was an object of this name sent before the file here was written? False where its time is not known."""
-    return there_ms is not None and there_ms + TIME_GRAIN_MS < here_ms
+def _another(there_ms: int | None, here_ms: int) -> str | None:
+    """Which of two histories an object of this name is of, beside the file here: an older one (this machine was set
+    back), a later one (a clone of its disk ships as well), or None: the same, or not to be told.
+    """
+    if there_ms is None or abs(there_ms - here_ms) <= TIME_GRAIN_MS:
+        return None
+    return "older" if there_ms < here_ms else "later"

@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edge_node.base.clock import utc_text
 from edge_node.base.errors import ReplicaError
 from edge_node.base.logs import event
-from edge_node.base.units import format_size, spoken_duration
+from edge_node.base.units import counted, format_size
+from edge_node.base.users import told
 from edge_node.replication import litestream, ltx
 from edge_node.replication.ltx import LtxFile, is_contiguous, local_path, read_header
 from edge_node.replication.ltx_content import check_content
 from edge_node.replication.patience import WAITS_S, patiently
 from edge_node.replication.progress import Step, Told, nobody, size_below, watched
 from edge_node.replication.restore_points import as_of, plan
-from edge_node.replication.source import LocalSource, ObjectGone, ObjectUnsound, Source, place
+from edge_node.replication.restored import Restored
+from edge_node.replication.scratch import scratch_in
+from edge_node.replication.source import ObjectGone, ObjectUnsound, Source, place
 
 # The fetched files and the database beside each other (measured: 1.9 times the database), and something to spare.
 SPARE_BYTES = 16 * 1024 * 1024
@@ -34,57 +36,6 @@ LOOKED_INTO_BYTES = 1_000_000
 FOREIGN_ENOUGH = 3
 # A listing that is overtaken by compaction this often is not the reason.
 LISTINGS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
-    """A database that was made and whose integrity was checked.
-
-    `newest_at_ms` is the time of its newest commit. `hole` is the range of TXIDs that the source lacks, where it holds
-    more beyond it that could not be used. `wanted_txid` is how far the source promised to reach, `wanted_at_ms` the
-    time of that, if known; `unsound` names what was damaged.
-    """
-
-    path: Path
-    source: str
-    txid: int
-    newest_at_ms: int
-    files: int
-    size_bytes: int
-    hole: tuple[int, int] | None
-    wanted_txid: int = 0
-    wanted_at_ms: int | None = None
-    unsound: tuple[str, ...] = ()
-
-    @property
-    def is_whole(self) -> bool:
-        """Is everything in it that was asked for?"""
-        return self.hole is None and self.txid >= self.wanted_txid
-
-    def sentence(self) -> str:
-        """What was done, for a person."""
-        lines = [
-            f"restored {self.path} from {self.source}: TXID {self.txid}, newest change {utc_text(self.newest_at_ms)}, "
-            f"{self.files} files, integrity checked"
-        ]
-        if self.unsound:
-            damaged = ", ".join(self.unsound[:3]) + (f" and {more} more" if (more := len(self.unsound) - 3) > 0 else "")
-            lines.append(f"damaged at this source: {damaged}")
-        if self.txid < self.wanted_txid:
-            lines.append(f"walked back to the last sound point: {self._lost()}")
-        elif self.unsound:
-            lines.append("other files cover what is damaged: nothing is missing")
-        if self.hole is not None:
-            first, last = self.hole
-            missing = f"TXID {first}" if first == last else f"TXIDs {first} to {last}"
-            lines.append(f"stopped there: {missing} missing at this source; what it holds beyond cannot be used")
-        return "\n".join(lines)
-
-    def _lost(self) -> str:
-        text = f"TXIDs {self.txid + 1} to {self.wanted_txid} are not in it"
-        if self.wanted_at_ms is None:
-            return text
-        return f"{text}, the last {spoken_duration(max(0, self.wanted_at_ms - self.newest_at_ms) / 1000)} of changes"
 
 
 async def restore(
@@ -100,8 +51,23 @@ async def restore(
 
     Nothing later than `at_ms` is in it, whatever a source says of its objects' times. Raises ReplicaError:
     restore-failed (exists already, a TXID beyond the end, nothing to restore from, no room), replica-unreachable (still
-    after `waits_s`), identity-missing, object-unsound. Nothing is left at `to` then.
+    after `waits_s`), identity-missing, identity-foreign, object-unsound. Nothing is left at `to` then.
     """
+    try:
+        _refuse_place(to)
+        with scratch_in(to.parent) as scratch:
+            return await _Restoration(source, to, scratch, at_ms=at_ms, txid=txid, tell=tell, waits_s=waits_s).run()
+    except OSError as error:
+        raise ReplicaError(
+            "restore-failed",
+            f"{to} cannot be written",
+            context=told(error),
+            hint="give a path in a folder of the user who owns the node's data, with room for twice the database",
+        ) from error
+
+
+def _refuse_place(to: Path) -> None:
+    """Raises ReplicaError restore-failed where no new file can be made; OSError where that cannot be seen."""
     for path in (to, *litestream.sidecars(to)):
         if path.exists():
             raise ReplicaError(
@@ -110,18 +76,13 @@ async def restore(
                 context="a restore never overwrites, since what it would replace may be the only copy",
                 hint="give a path that does not exist yet",
             )
-    try:
-        with tempfile.TemporaryDirectory(prefix=".restore-", dir=to.parent) as folder:
-            return await _Restoration(
-                source, to, Path(folder), at_ms=at_ms, txid=txid, tell=tell, waits_s=waits_s
-            ).run()
-    except OSError as error:
+    if not to.parent.is_dir():
         raise ReplicaError(
             "restore-failed",
-            f"{to} cannot be written",
-            context=str(error),
-            hint="give a path in a folder that exists, on a disk with room for twice the database",
-        ) from error
+            f"nothing was restored: there is no folder {to.parent}",
+            context=None,
+            hint=f"mkdir -p {to.parent}, or give a path in a folder that exists",
+        )
 
 
 class _Restoration:
@@ -196,6 +157,7 @@ class _Restoration:
                 wanted_txid=wanted[-1].max_txid if wanted else 0,
                 wanted_at_ms=await self._time_ms(wanted[-1]) if wanted else None,
                 unsound=tuple(place(file) for file in sorted(self._bad)),
+                unsealed=self._source.unsealed,
             )
 
     async def _list(self) -> None:
@@ -235,8 +197,18 @@ class _Restoration:
         has_opened = bool(ltx.scan(self._scratch))
         foreign = [bad for bad in self._bad.values() if isinstance(bad, ObjectUnsound) and bad.is_foreign]
         if not has_opened and len(foreign) == len(self._bad) >= FOREIGN_ENOUGH:
-            raise foreign[0]
-        event("restore_goes_around", level="warning", object=place(error.file), why=error.context)
+            raise self._foreign()
+        if has_opened or not error.is_foreign:
+            event("restore_goes_around", level="warning", object=place(error.file), why=error.context)
+
+    def _foreign(self) -> ReplicaError:
+        """Whatever was tried is sealed to somebody else: the identity is at fault, and not the objects."""
+        return ReplicaError(
+            "identity-foreign",
+            f"nothing that was tried of {self._source.name} opens with this identity",
+            context=f"{counted(len(self._bad), 'object')} tried, first {place(next(iter(self._bad)))}",
+            hint="give the recovery identity from the safe: --identity FILE",
+        )
 
     async def _make(self, chain: Sequence[LtxFile]) -> Path:
         last = read_header(local_path(self._scratch, chain[-1]))
@@ -289,7 +261,7 @@ class _Restoration:
         if self._bad:
             first = next(iter(self._bad.values()))
             if all(isinstance(bad, ObjectUnsound) and bad.is_foreign for bad in self._bad.values()):
-                return first
+                return self._foreign()
             return ReplicaError(
                 "object-unsound",
                 f"nothing sound can be restored from {self._source.name}: {len(self._bad)} objects are damaged",
@@ -338,14 +310,6 @@ def _keep_only(scratch: Path, chain: Sequence[LtxFile]) -> None:
 def _as_scanned(scratch: Path, file: LtxFile) -> LtxFile:
     # An object's size is that of what is stored, sealed; a file's is its own.
     return replace(file, size_bytes=local_path(scratch, file).stat().st_size)
-
-
-def restore_local(db_replica: Path, to: Path, *, at_ms: int | None = None, txid: int | None = None) -> Restored:
-    """Make the new file `to` from the local replica of one database (the folder that holds `ltx/`). Blocks.
-
-    Needs no line and no identity. Raises ReplicaError as `restore`.
-    """
-    return asyncio.run(restore(LocalSource(db_replica), to, at_ms=at_ms, txid=txid))
 
 
 def _publish(made: Path, to: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_node.base.clock import utc_text
 from edge_node.base.errors import ReplicaError
-from edge_node.replication.ltx import LtxFile
+from edge_node.replication.ltx import LtxFile, first_hole
 from edge_node.replication.shipping_plan import restore_chain
 from edge_node.replication.source import Source
 
@@ -28,11 +28,8 @@ def plan(
     granularity is that of the finest level kept for that time. What has no known time is of no use then.
     """
     usable = [file for file, time_ms in files.items() if at_ms is None or (time_ms is not None and time_ms <= at_ms)]
-    chain = restore_chain(usable, txid=txid)
-    reach = chain[-1].max_txid if chain else 0
     wanted = [file for file in usable if txid is None or file.max_txid <= txid]
-    above = [file.min_txid for file in wanted if file.max_txid > reach]
-    return chain, ((reach + 1, min(above) - 1) if above else None)
+    return restore_chain(wanted), first_hole(wanted)
 
 
 async def as_of(source: Source, files: Mapping[LtxFile, int | None], at_ms: int) -> Mapping[LtxFile, int | None]:

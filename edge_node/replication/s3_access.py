@@ -45,8 +45,9 @@ def read_key(name: str, path: Path | None, *, is_nodes_own: bool = False) -> Key
         raise DestinationFailed(
             CopyState.REFUSED,
             f"{name}: no credential is configured",
-            context="credential is missing below this destination",
-            hint='credential = "NAME" in the configuration, and the file credentials/NAME with the store\'s key',
+            context="without a key nothing can be asked there",
+            hint='--credential FILE, beside --endpoint URL, where --from is a URL; else credential = "NAME" below the '
+            "destination in the configuration, and the file credentials/NAME (access_key_id and secret_access_key)",
         )
     try:
         content = read_secret(path, hint="") if is_nodes_own else path.read_bytes()

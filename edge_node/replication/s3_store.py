@@ -16,7 +16,7 @@ import atexit
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -31,7 +31,7 @@ from edge_node.replication.relay import Relay
 from edge_node.replication.s3_access import Key, S3Access, forget_ambient_settings, parse_bucket, read_key
 from edge_node.replication.s3_failures import hint, meaning
 from edge_node.replication.sealing import CHUNK_BYTES, SMALL_BYTES
-from edge_node.replication.store import CopyState, DestinationFailed, RemoteObject, offload
+from edge_node.replication.store import LISTED_AT_ONCE, CopyState, DestinationFailed, RemoteObject, offload
 
 if TYPE_CHECKING:
     from obstore import Attributes, BytesStream
@@ -139,11 +139,13 @@ class S3Store:
         if relay is not None:
             await relay.close()
 
-    async def list(self, prefix: str, *, after: str | None) -> list[RemoteObject]:
-        found: list[RemoteObject] = []
-        async for chunk in obstore.list(self._small, prefix, offset=after, chunk_size=1000):
-            found += [RemoteObject(key=meta["path"], size_bytes=meta["size"], time_ms=None) for meta in chunk]
-        return found
+    async def list(self, prefix: str) -> AsyncIterator[Sequence[RemoteObject]]:
+        async for chunk in obstore.list(self._small, prefix, chunk_size=LISTED_AT_ONCE):
+            yield [RemoteObject(key=meta["path"], size_bytes=meta["size"], time_ms=None) for meta in chunk]
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        found = await obstore.list_with_delimiter_async(self._small, prefix or None)
+        return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
 
     async def put(self, key: str, body: bytes, *, time_ms: int | None, replace: bool = False) -> bool:
         client = self._small if len(body) <= SMALL_PUT_BYTES else self._parts

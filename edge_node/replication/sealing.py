@@ -14,6 +14,7 @@ from pathlib import Path
 import pyrage
 
 from edge_node.base.errors import ReplicaError
+from edge_node.base.users import told
 
 SUFFIX = ".age"
 SMALL_BYTES = 1_000_000
@@ -43,7 +44,10 @@ class Sealer:
         return pyrage.encrypt(content, self._recipients) if self._recipients else content
 
     def stream(self, file: io.FileIO, write: Callable[[bytes], object]) -> str:
-        """Seal a file through `write` in bounded memory; returns the SHA-256 of its content. Blocks."""
+        """Seal a file through `write` in bounded memory; returns the SHA-256 of its content. Blocks.
+
+        Raises Unreadable where the disk does not give the file, and as `write` does.
+        """
         source = _Counted(file)
         if self._recipients:
             sink = _Sink(write)
@@ -52,12 +56,16 @@ class Sealer:
                 pyrage.encrypt_io(io.BufferedReader(source, CHUNK_BYTES), buffered, self._recipients)
                 buffered.flush()
             except (pyrage.EncryptError, OSError) as error:
-                # pyrage tells only in words what its writer has raised.
-                raise sink.failure or error from error
+                # pyrage tells only in words what its reader or its writer has raised.
+                raise source.failure or sink.failure or error from error
         else:
-            while chunk := source.read(CHUNK_BYTES):
+            while chunk := source.take():
                 write(chunk)
         return source.digest.hexdigest()
+
+
+class Unreadable(ValueError):
+    """A file here cannot be read: its disk is at fault, and neither the destination nor the line."""
 
 
 def read_identity(path: Path) -> Identity:
@@ -77,7 +85,7 @@ def read_identities(path: Path) -> tuple[Identity, ...]:
             return found
         why = "it holds no line AGE-SECRET-KEY-1…"
     except OSError as error:
-        why = str(error.strerror)
+        why = told(error)
     except (UnicodeDecodeError, pyrage.IdentityError):
         why = "it holds no line AGE-SECRET-KEY-1…"
     raise ReplicaError(
@@ -151,14 +159,23 @@ class _Counted(io.RawIOBase):
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self.digest = hashlib.sha256()
+        self.failure: Unreadable | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        count = self._file.readinto(buffer)
+        try:
+            count = self._file.readinto(buffer)
+        except OSError as error:
+            self.failure = Unreadable(told(error))
+            raise self.failure from error
         self.digest.update(memoryview(buffer)[:count])
         return count
+
+    def take(self) -> bytes:
+        """The next piece; empty at the end."""
+        return self.read(CHUNK_BYTES) or b""
 
 
 class _Sink(io.RawIOBase):

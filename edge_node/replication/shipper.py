@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,18 @@ from edge_node.base.clock import Clock, utc_text
 from edge_node.base.instruments import Counter
 from edge_node.base.logs import Repeated, event
 from edge_node.proof_orders import ProofOrder
-from edge_node.replication import anchor_keeper
-from edge_node.replication.anchor_keeper import AnchorKeeper, no_head
-from edge_node.replication.anchors import Head
-from edge_node.replication.capture import Capture
+from edge_node.replication import anchor_keeper, left_behind
+from edge_node.replication.anchor_keeper import AnchorKeeper, AuditLog, NoLog
 from edge_node.replication.claims import claim_epoch, heeds_conditions, later_claims, read_claim
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed, database_prefix
+from edge_node.replication.destination_report import FIRST_DATABASE, DestinationReport
 from edge_node.replication.epoch import Claim, Epoch, folder_name, make_claim
 from edge_node.replication.fence import Fence
 from edge_node.replication.kit import Kit
 from edge_node.replication.kit_keeper import SEEN_EVERY_S, KitKeeper
+from edge_node.replication.left_behind import LeftBehindKeeper
 from edge_node.replication.local_replica import LocalReplica
-from edge_node.replication.mirror import CopyReport, Mirror
+from edge_node.replication.mirror import Mirror
 from edge_node.replication.sharing import WHOLE, Share
 from edge_node.replication.shipping_record import ShippingRecord
 
@@ -31,56 +30,15 @@ from edge_node.replication.shipping_record import ShippingRecord
 HEALTH_EVERY_S = 2.5
 # Confirmed ranges are kept so often; what a kill loses is listed again.
 SAVE_EVERY_S = 5.0
-FIRST_DATABASE = "his"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationReport:
-    """One destination for the status file.
-
-    `reason` (code and args, among them `why` in words and, after a refusal, `hint`) says why nothing is shipped, while
-    nothing is.
-    """
-
-    name: str
-    state: CopyState
-    reason: dict[str, Any] | None
-    copies: Mapping[str, CopyReport]
-    problems: tuple[dict[str, Any], ...]
-    conditional_puts: bool | None = None
-    kit: int | None = None
-    claimed_at: str | None = None
-
-    def as_json(self, capture: Capture) -> dict[str, Any]:
-        """The contract's entry; TXIDs and lag are those of `his`, of which `capture` tells what no copy has."""
-        first = self.copies[FIRST_DATABASE]
-        is_late = self.state is CopyState.CURRENT and capture.is_late
-        return {
-            "name": self.name,
-            "state": CopyState.BEHIND if is_late else self.state,
-            "reason": self.reason,
-            "confirmed_txid": first.confirmed_txid,
-            "confirmed_at": utc_text(first.confirmed_at_ms) if first.confirmed_at_ms is not None else None,
-            "rpo_s": _rounded(capture.rpo_s(first.lag)),
-            "behind_txids": first.lag.txids,
-            "behind_bytes": first.lag.size_bytes,
-            "catch_up_s": _rounded(first.catch_up_s),
-            "last_drill": None,
-            "conditional_puts": self.conditional_puts,
-            "kit": self.kit,
-            "claimed_at": self.claimed_at,
-        }
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)
+# A disk that was exchanged is found out at each connecting; a store that was set back behind our back, within this.
+NEWEST_EVERY_S = 60.0
 
 
 class Shipper:
     """One destination. `run` until cancelled; raises nothing of the destination's making.
 
     `fence` says, for all destinations, whether this machine still owns the history. `kit` makes the recovery kit as it
-    is now, `audit_head` reads the head of the audit log; None where there is none to ship.
+    is now, None where there is none to ship; heads of `audit_log` are noted.
     """
 
     def __init__(
@@ -96,7 +54,7 @@ class Shipper:
         fence: Fence | None = None,
         kit: Callable[[], Kit | None] = lambda: None,
         kit_seen_every_s: float = SEEN_EVERY_S,
-        audit_head: Callable[[], Awaitable[Head | None]] = no_head,
+        audit_log: AuditLog | None = None,
     ) -> None:
         self._fence = fence
         self._destination = destination
@@ -109,13 +67,13 @@ class Shipper:
             destination, self._record, node_id=node_id, make=kit, clock=clock, seen_every_s=kit_seen_every_s
         )
         self._anchors = AnchorKeeper(
-            destination,
-            node_id=node_id,
-            epoch=epoch.number,
-            head=audit_head,
-            frontier=lambda: self._mirrors[FIRST_DATABASE].frontier,
+            destination, self._record, node_id=node_id, epoch=epoch.number, log=audit_log or NoLog(),
+            frontier=lambda: self._mirrors[FIRST_DATABASE].frontier, clock=clock,
+        )  # fmt: skip
+        self._left_behind = LeftBehindKeeper(
+            destination, node_id=node_id, database=FIRST_DATABASE, epoch=epoch, known=self._record.left_behind,
             clock=clock,
-        )
+        )  # fmt: skip
         self._failure: DestinationFailed | None = None
         self._failures = Repeated()
         self._foreign: Claim | None = None
@@ -189,6 +147,8 @@ class Shipper:
                 tasks.create_task(self._keep_record())
                 tasks.create_task(self._keep_beside(self._kit.turn, self._kit.every_s))
                 tasks.create_task(self._keep_beside(self._anchors.turn, anchor_keeper.EVERY_S))
+                tasks.create_task(self._keep_beside(self._look_at_newest, NEWEST_EVERY_S))
+                tasks.create_task(self._keep_beside(self._left_behind.turn, left_behind.EVERY_S))
         finally:
             self._save()
             await self._destination.close()
@@ -205,6 +165,7 @@ class Shipper:
                 if self._foreign is None:
                     self._record.mark_known()
                     await self._probe()
+                    self._list_anew(await self._lacking_newest())
                 self._is_connected = True
                 self._kit.connected()
                 self._anchors.connected()
@@ -285,12 +246,23 @@ class Shipper:
         if claim is None or claim.nonce != self._epoch.nonce:
             # Another machine's claim where ours was: a store that replaces objects let it. Connecting finds whose.
             self._is_connected = False
-            for mirror in self._mirrors.values():
-                mirror.forget_listing()
-                mirror.wake()
+            self._list_anew(self._mirrors.values())
 
     async def _look_for_later_claims(self) -> None:
         self._meet(await later_claims(self._destination, self._node_id, self._epoch.number))
+
+    async def _look_at_newest(self) -> None:
+        if lacking := await self._lacking_newest():
+            await self._look_at_our_claim()  # It may have been emptied: then the claim comes first.
+            self._list_anew(lacking)
+
+    async def _lacking_newest(self) -> Sequence[Mirror]:
+        return [mirror for mirror in self._mirrors.values() if await mirror.lacks_newest()]
+
+    def _list_anew(self, mirrors: Iterable[Mirror]) -> None:
+        for mirror in mirrors:
+            mirror.forget_listing()
+            mirror.wake()
 
     async def _keep_beside(self, turn: Callable[[], Awaitable[None]], every_s: float) -> None:
         """The recovery kit when anything in it has changed, and the day's anchor of the audit log."""
@@ -309,9 +281,8 @@ class Shipper:
         if self._is_connected:
             self._is_connected = False
             for mirror in self._mirrors.values():
-                mirror.wake(
-                    history=False
-                )  # To connect anew at once: what failed may have begun before the line healed.
+                # To connect anew at once: what failed may have begun before the line healed.
+                mirror.wake(history=False)
         first = self._failure is None or self._failure.state is not error.state
         self._failure = error
         if self._failures.failed() or first:
@@ -342,6 +313,7 @@ class Shipper:
         self._record.is_dirty = True
 
     def _save(self) -> None:
+        self._record.remember_left_behind(self._left_behind.found)
         try:
             self._record.save()
         except OSError as error:
@@ -370,6 +342,10 @@ class Shipper:
                     "two machines could both believe that they own the history; a promotion will ask a person",
                 )
             )
+        if (bad := self._anchors.contradicted) is not None:
+            args = {"destination": self._destination.name, "seq": bad.seq, "noted_on": bad.at[:10]}
+            problems.append({"code": "audit-contradicted", "args": args})
+        problems += self._left_behind.problems()
         reason = blocked
         if self._is_fenced and self._fence is not None and self._fence.superseded is not None:
             owner = self._fence.superseded
@@ -390,7 +366,8 @@ class Shipper:
             state = CopyState.BEHIND
         return DestinationReport(
             name=self._destination.name, state=state, reason=reason, copies=copies, problems=tuple(problems),
-            conditional_puts=conditional, kit=self._record.kit_number, claimed_at=self._claimed_at,
+            conditional_puts=conditional, kit=self._record.kit_number, anchor=self._anchors.noted,
+            claimed_at=self._claimed_at,
         )  # fmt: skip
 
     def _reason(self, code: str, why: str, *, hint: str | None = None, **args: Any) -> dict[str, Any]:

@@ -53,6 +53,12 @@ class Held:
         """The destination has confirmed this file."""
         self._add(file.level, file.min_txid, file.max_txid)
 
+    def forget(self, level: int, left: Iterable[LtxFile]) -> None:
+        """Of this level only these files are left; ascending, that costs least."""
+        self._runs[level] = []
+        for file in left:
+            self._add(level, file.min_txid, file.max_txid)
+
     def _add(self, level: int, first: int, last: int) -> None:
         runs = self._runs.setdefault(level, [])
         start = bisect_left(runs, first - 1, key=lambda run: run[1])

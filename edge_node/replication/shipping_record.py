@@ -13,6 +13,9 @@ from typing import Any
 
 from edge_node.base.files import atomic_write
 from edge_node.base.logs import event
+from edge_node.replication.anchors import Anchor
+from edge_node.replication.left_behind import LeftBehind
+from edge_node.replication.ltx import LtxFile
 from edge_node.replication.shipping_plan import Held
 
 SCHEMA = 1
@@ -27,6 +30,11 @@ class Confirmed:
     max_txid: int
     time_ms: int
     sha256: str
+
+    @property
+    def file(self) -> LtxFile:
+        """The file, whose size is not remembered."""
+        return LtxFile(level=self.level, min_txid=self.min_txid, max_txid=self.max_txid, size_bytes=0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +57,11 @@ class ShippingRecord:
         self._conditional: tuple[str, bool] | None = None
         # The recovery kit that lies there: its number, and the digest of its content.
         self._kit: tuple[int, str] | None = None
+        # Of the anchors of the audit log: the newest that lies there, and the first that the log does not bear out.
+        self.noted: Anchor | None = None
+        self.contradicted: Anchor | None = None
+        # Changes of the machine before that lie there, and that this one has not taken over.
+        self.left_behind: LeftBehind | None = None
         # Was the destination used before? Then its folder must be there.
         self.is_known = False
         self.is_dirty = False
@@ -60,9 +73,16 @@ class ShippingRecord:
                 self._conditional = (str(asked["address"]), bool(asked["answer"]))
             if kit := document.get("kit"):
                 self._kit = (int(kit["number"]), str(kit["digest"]))
+            if anchors := document.get("anchors"):
+                self.noted, self.contradicted = (
+                    Anchor(**raw) if (raw := anchors[key]) else None for key in ("noted", "contradicted")
+                )
+            if left := document.get("left_behind"):
+                self.left_behind = LeftBehind(**left)
         except FileNotFoundError:
             pass
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self.is_known = True  # There is one: an empty folder is a disk that is not mounted.
             event("shipping_record_unreadable", level="warning", path=path, why=repr(error))
 
     def copy(self, name: str) -> CopyRecord:
@@ -94,9 +114,18 @@ class ShippingRecord:
         self._kit = None
         self.is_dirty = True
 
+    def remember_anchors(self, *, noted: Anchor | None, contradicted: Anchor | None) -> None:
+        """What lies there of the audit log; contradicted stays, whatever becomes of the object."""
+        self.is_dirty = self.is_dirty or (noted, contradicted) != (self.noted, self.contradicted)
+        self.noted, self.contradicted = noted, contradicted
+
+    def remember_left_behind(self, found: LeftBehind | None) -> None:
+        self.is_dirty = self.is_dirty or found != self.left_behind
+        self.left_behind = found
+
     def forget_what_lies_beside(self) -> None:
         """The destination was emptied: its kit has gone too, and another store may be there."""
-        self._kit = self._conditional = None
+        self._kit = self._conditional = self.noted = None
         self.is_dirty = True
 
     def mark_known(self) -> None:
@@ -114,6 +143,11 @@ class ShippingRecord:
                 "conditional_puts": self._conditional
                 and {"address": self._conditional[0], "answer": self._conditional[1]},
                 "kit": self._kit and {"number": self._kit[0], "digest": self._kit[1]},
+                "anchors": {
+                    "noted": self.noted and asdict(self.noted),
+                    "contradicted": self.contradicted and asdict(self.contradicted),
+                },
+                "left_behind": self.left_behind and asdict(self.left_behind),
             }
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             atomic_write(self._path, json.dumps(document).encode(), mode=0o600)

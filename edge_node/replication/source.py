@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge_node.base.errors import ReplicaError
+from edge_node.replication.at_once import each
 from edge_node.replication.destination import (
     Destination,
     DestinationFailed,
     RemoteObject,
     database_prefix,
     listed_files,
+    of_one_kind,
 )
 from edge_node.replication.epoch import folder_name, parse_folder
 from edge_node.replication.ltx import LtxFile, level_path, local_path, read_header, scan
 from edge_node.replication.sealing import SUFFIX, CannotOpen, Keys
-
-# As many in flight as the shipper's history lane: round trips, not bytes, are what a restore of small files waits for.
-FETCH_IN_FLIGHT = 32
 
 
 class ObjectUnsound(ReplicaError):
@@ -62,6 +60,11 @@ class Source(Protocol):
         """How to call it in a sentence."""
         ...
 
+    @property
+    def unsealed(self) -> int:
+        """How many objects were left out of the last listing, since they lie unsealed among sealed ones."""
+        ...
+
     async def list(self) -> Mapping[LtxFile, int | None]:
         """Every file with the time of its newest commit (UTC ms); None where a listing does not tell it.
 
@@ -95,11 +98,23 @@ class LocalSource:
         self._replica = replica
 
     @property
+    def replica(self) -> Path:
+        """The folder that holds `ltx/`."""
+        return self._replica
+
+    @property
     def name(self) -> str:
         return f"the local replica {self._replica}"
 
+    @property
+    def unsealed(self) -> int:
+        return 0
+
     async def list(self) -> Mapping[LtxFile, int | None]:
-        return dict(await self.times(scan(self._replica)))
+        try:
+            return dict(await self.times(scan(self._replica)))
+        except OSError as error:
+            raise self._unreadable(self.name, error) from error
 
     async def times(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, int]:
         times = {}
@@ -126,13 +141,16 @@ class LocalSource:
             except FileNotFoundError as error:
                 raise ObjectGone(file, self.name) from error
             except OSError as error:
-                raise ReplicaError(
-                    "restore-failed",
-                    f"{place(file)} cannot be read from {self.name}",
-                    context=error.strerror,
-                    hint="is the disk failing? see dmesg; a destination holds the same: --from NAME",
-                ) from error
+                raise self._unreadable(f"{place(file)} of {self.name}", error) from error
             check_file(to, file)
+
+    def _unreadable(self, what: str, error: OSError) -> ReplicaError:
+        return ReplicaError(
+            "restore-failed",
+            f"{what} cannot be read",
+            context=error.strerror,
+            hint="is the disk failing? see dmesg; a destination holds the same: --from NAME",
+        )
 
     async def close(self) -> None:
         return None
@@ -140,11 +158,17 @@ class LocalSource:
 
 @dataclass(slots=True)
 class DestinationSource:
-    """One database in one epoch at an opened destination. `identity` opens what is sealed."""
+    """One database in one epoch at an opened destination. `identity` opens what is sealed.
+
+    Of a mixture it uses what is sealed, or with `takes_unsealed` what is not. `unsealed` is how many objects of the
+    last listing are not, and were left out for that.
+    """
 
     destination: Destination
     prefix: str
     identity: Keys | None
+    takes_unsealed: bool = False
+    unsealed: int = 0
     _objects: Mapping[LtxFile, RemoteObject] | None = None
 
     @property
@@ -152,7 +176,9 @@ class DestinationSource:
         return f"{self.destination.name} ({self.prefix})"
 
     async def list(self) -> Mapping[LtxFile, int | None]:
-        self._objects = listed_files(await self.destination.list(self.prefix))
+        listed = await self.destination.list(self.prefix)
+        found, others = of_one_kind(listed, sealed=not self.takes_unsealed)
+        self._objects, self.unsealed = listed_files(found), 0 if self.takes_unsealed else others
         return {file: item.time_ms for file, item in self._objects.items()}
 
     async def times(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, int]:
@@ -164,7 +190,7 @@ class DestinationSource:
             if (time_ms := await self._time_ms(objects[file])) is not None:
                 told[file] = time_ms
 
-        await _each(files, ask)
+        await each(files, ask)
         return told
 
     async def _time_ms(self, item: RemoteObject) -> int | None:
@@ -184,7 +210,7 @@ class DestinationSource:
         objects = await self._listed()
         if self.identity is None and any(objects[file].key.endswith(SUFFIX) for file in files):
             raise self._sealed()
-        await _each(files, lambda file: self._fetch_one(objects[file], file, into))
+        await each(files, lambda file: self._fetch_one(objects[file], file, into))
 
     async def keys(self, files: Iterable[LtxFile]) -> Mapping[LtxFile, str]:
         """The objects of some of the files that were listed. Raises ReplicaError."""
@@ -258,23 +284,6 @@ def _cannot_open(item: RemoteObject, file: LtxFile, error: CannotOpen) -> Object
     )
 
 
-async def _each(files: Iterable[LtxFile], work: Callable[[LtxFile], Coroutine[Any, Any, None]]) -> None:
-    """Do it for every file, many at once; the first failure ends it."""
-    todo = iter(list(files))
-
-    async def worker() -> None:
-        for file in todo:
-            await work(file)
-
-    workers = [asyncio.create_task(worker()) for _ in range(FETCH_IN_FLIGHT)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for task in workers:
-            task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-
-
 def _make_place(into: Path, file: LtxFile) -> Path:
     level_path(into, file.level).mkdir(mode=0o700, parents=True, exist_ok=True)
     return local_path(into, file)
@@ -320,12 +329,15 @@ async def find_source(
     node_id: str | None,
     identity: Keys | None,
     epoch: int | None = None,
+    takes_unsealed: bool = False,
 ) -> DestinationSource:
     """The newest epoch of a clinic that holds this database at a destination, or `epoch`; opens the destination.
 
     `node_id` may be None where the destination holds one clinic only. Raises ReplicaError.
     """
-    found = await find_sources(destination, database=database, node_id=node_id, identity=identity)
+    found = await find_sources(
+        destination, database=database, node_id=node_id, identity=identity, takes_unsealed=takes_unsealed
+    )
     if epoch is None:
         return found[-1]
     for source in found:
@@ -340,18 +352,23 @@ async def find_source(
 
 
 async def find_sources(
-    destination: Destination, *, database: str, node_id: str | None, identity: Keys | None
+    destination: Destination,
+    *,
+    database: str,
+    node_id: str | None,
+    identity: Keys | None,
+    takes_unsealed: bool = False,
 ) -> list[DestinationSource]:
     """One for each epoch of a clinic that holds this database, the newest last; opens the destination.
 
     As `find_source` else.
     """
     await destination.open_to_read()
-    found: dict[str, set[int]] = {}
-    for item in await destination.list(node_id or ""):
-        parts = item.key.split("/")
-        if len(parts) == 5 and parts[2] == database and (number := parse_folder(parts[1])):
-            found.setdefault(parts[0], set()).add(number)
+    found: dict[str, list[int]] = {}
+    for node in await destination.folders("") if node_id is None else (node_id,):
+        for epoch in await destination.folders(node):
+            if (number := parse_folder(epoch)) and database in await destination.folders(f"{node}/{epoch}"):
+                found.setdefault(node, []).append(number)
     if not found:
         raise NoCopy(
             "restore-failed",
@@ -369,7 +386,10 @@ async def find_sources(
     (node, numbers), *_ = found.items()
     return [
         DestinationSource(
-            destination=destination, prefix=database_prefix(node, folder_name(number), database), identity=identity
+            destination=destination,
+            prefix=database_prefix(node, folder_name(number), database),
+            identity=identity,
+            takes_unsealed=takes_unsealed,
         )
         for number in sorted(numbers)
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -16,6 +16,12 @@ from typing import Protocol, TypeVar
 from edge_node.base.errors import ReplicaError
 
 T = TypeVar("T")
+
+
+# File times of a destination may be this coarse (FAT keeps 2 s).
+TIME_GRAIN_MS = 2_000
+# What one answer of an S3 store holds.
+LISTED_AT_ONCE = 1000
 
 
 class CopyState(StrEnum):
@@ -59,8 +65,12 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
-    async def list(self, prefix: str, *, after: str | None) -> list[RemoteObject]:
-        """The finished objects below a prefix, in any order."""
+    def list(self, prefix: str) -> AsyncIterator[Sequence[RemoteObject]]:
+        """The finished objects below a prefix, in any order, so many at a time as the store tells at once."""
+        ...
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """The names right below a prefix under which finished objects lie, without looking at each of those."""
         ...
 
     async def put(self, key: str, body: bytes, *, time_ms: int | None, replace: bool = False) -> bool:

@@ -159,6 +159,12 @@ class Supervisor:
         if self._child is not None:
             _signal(self._child.process.pid, signal.SIGKILL)
 
+    def start_again(self, why: str) -> None:
+        """End this Litestream. At its start the next one makes a snapshot where there is none, and not before."""
+        if self._child is not None:
+            self._child.why_killed = why
+            _signal(self._child.process.pid, signal.SIGKILL)
+
     def is_beginning_anew(self, database: Path) -> bool:
         return database in self._anew
 
@@ -254,9 +260,12 @@ class Supervisor:
             umask=0o077, pass_fds=tuple(locks),
         )  # fmt: skip
         self._starts += 1
-        for lock in locks:
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{process.pid}\n".encode(), 0)
+        # The lock names its holder for people only. On a full disk it cannot, and a child that we forgot because of
+        # that would go on beside the next one.
+        with contextlib.suppress(OSError):
+            for lock in locks:
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, f"{process.pid}\n".encode(), 0)
         return _Child(process=process, started=self._clock.boottime())
 
     async def _live(self, child: _Child, stop: asyncio.Event) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from edge_node.base.errors import ReplicaError
 from edge_node.replication import ltx
-from edge_node.replication.ltx import LtxFile, local_path, read_header
+from edge_node.replication.ltx import LtxFile, Span, local_path, read_header
 from edge_node.replication.ltx_content import check_content
 from edge_node.replication.restore import LOOKED_INTO_BYTES, restore
 from edge_node.replication.restore_points import Stretch, plan, stretches_of
@@ -27,9 +27,8 @@ from edge_node.replication.sealing import SUFFIX
 from edge_node.replication.shipping_plan import Held, cheapest_chain
 from edge_node.replication.shipping_record import CopyRecord
 from edge_node.replication.source import DestinationSource, ObjectGone, ObjectUnsound, Source, place
+from edge_node.replication.store import TIME_GRAIN_MS
 
-# A file's time may be kept this coarsely by a destination.
-TIME_GRAIN_MS = 2_000
 DRAWN = 6
 # Of larger ones a sample looks at the header only; `deep` takes them whole.
 SAMPLED_BYTES = 16_000_000
@@ -47,6 +46,7 @@ class Fault(StrEnum):
     HOLE = "hole"
     UNRESTORABLE = "unrestorable"
     UNOPENED = "unopened"
+    UNSEALED = "unsealed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +110,10 @@ async def verify(
     """
     listed = await source.list()
     chain, hole = plan(listed)
-    local = {_span(file): file for file in ltx.scan(here)} if here is not None else {}
+    local = {file.span: file for file in ltx.scan(here)} if here is not None else {}
     findings = [*_reach(source, listed, chain, hole, local.values()), *_missing(listed, record, local)]
     if isinstance(source, DestinationSource):
-        findings += await _sizes(source, listed, local)
+        findings += [*_unsealed(source), *await _sizes(source, listed, local)]
     bad = {finding.file for finding in findings}
     asked = sorted(listed) if deep else samples(listed, chain, day=day)
     look = _Look(source, local, here, record, deep=deep)
@@ -162,10 +162,6 @@ def still_wrong(before: Iterable[Finding], after: Iterable[Finding]) -> tuple[Fi
     return (*mended, *(first[key] if key in first and first[key].is_passed_by else seen[key] for key in seen))
 
 
-def _span(file: LtxFile) -> tuple[int, int, int]:
-    return (file.level, file.min_txid, file.max_txid)
-
-
 def _whole(source: Source, text: str) -> Finding:
     return Finding(fault=Fault.UNRESTORABLE, where=source.name, text=text)
 
@@ -203,7 +199,7 @@ def _reach(
 
 
 def _missing(
-    listed: Mapping[LtxFile, int | None], record: CopyRecord | None, local: Mapping[tuple[int, int, int], LtxFile]
+    listed: Mapping[LtxFile, int | None], record: CopyRecord | None, local: Mapping[Span, LtxFile]
 ) -> list[Finding]:
     """What was confirmed, is not there any more, and is still here; what is here no more may have been expired."""
     if record is None:
@@ -216,12 +212,22 @@ def _missing(
     ]
 
 
+def _unsealed(source: DestinationSource) -> list[Finding]:
+    if not source.unsealed:
+        return []
+    text = (
+        f"{source.unsealed} objects lie unsealed among sealed ones: they show patients to whoever may read there, or "
+        "somebody else has put them; no restore uses them: delete *.ltx there"
+    )
+    return [Finding(fault=Fault.UNSEALED, where=source.prefix, text=text)]
+
+
 async def _sizes(
-    source: DestinationSource, listed: Mapping[LtxFile, int | None], local: Mapping[tuple[int, int, int], LtxFile]
+    source: DestinationSource, listed: Mapping[LtxFile, int | None], local: Mapping[Span, LtxFile]
 ) -> list[Finding]:
     findings = []
     for file, key in (await source.keys(listed)).items():
-        known = local.get(_span(file))
+        known = local.get(file.span)
         if known is None:
             if file.size_bytes < ltx.HEADER_BYTES:
                 findings.append(_size(file, "it is shorter than a header", is_here=False))
@@ -249,7 +255,7 @@ class _Look:
     def __init__(
         self,
         source: Source,
-        local: Mapping[tuple[int, int, int], LtxFile],
+        local: Mapping[Span, LtxFile],
         here: Path | None,
         record: CopyRecord | None,
         *,
@@ -261,7 +267,7 @@ class _Look:
 
     async def at(self, file: LtxFile, folder: Path) -> list[Finding]:
         """What is wrong with this one."""
-        known = self._local.get(_span(file))
+        known = self._local.get(file.span)
         unsound = Finding(fault=Fault.UNSOUND, where=place(file), text="", file=file, is_here=known is not None)
         path = local_path(folder, file)
         try:
@@ -298,7 +304,7 @@ class _Look:
         return findings
 
     def _differs(self, path: Path, file: LtxFile) -> str | None:
-        known = self._local.get(_span(file))
+        known = self._local.get(file.span)
         # Of a source on site `here` is the file itself, linked.
         if known is not None and self._here is not None and path.stat().st_nlink == 1:
             try:
@@ -307,7 +313,7 @@ class _Look:
             except FileNotFoundError:
                 pass  # Compacted away meanwhile.
         newest = self._record.newest if self._record else None
-        if newest and (newest.level, newest.min_txid, newest.max_txid) == _span(file):
+        if newest and newest.file.span == file.span:
             with path.open("rb") as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != newest.sha256:
                     return "its content is not what was shipped"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_node.base.errors import ExitCode, ServiceError
+from edge_node.base.users import user_name
 from edge_node.config.schema import Config
 
 # The modes of contract section 6 (and systemd/edge-node.tmpfiles.conf). A folder may be closed further, never wider.
@@ -70,11 +70,3 @@ def too_wide(config: Config) -> Iterator[Wide]:
             continue
         if mode & 0o777 & ~meant:
             yield Wide(path=path.resolve(), mode=mode, meant=meant)
-
-
-def user_name(uid: int) -> str:
-    """The name of a user, or its number where it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -16,6 +16,7 @@ from edge_node.base.clock import Clock, SystemClock, kernel_synchronised
 from edge_node.base.files import disk_free_bytes, disk_size_bytes
 from edge_node.config.schema import Config
 from edge_node.config.values import Endpoint
+from edge_node.release.history import ROOT, problems
 from edge_node.services.node_snapshot import snapshot
 from edge_node.services.own_status import OwnStatus
 from edge_node.services.recorder import Recorder
@@ -60,6 +61,7 @@ async def serve(
 
         def state() -> dict[str, Any]:
             said = recorder.state()
+            said["problems"] += [problem.as_json() for problem in problems(ROOT, now_ms=clock.wall_ms())]
             if pushing is not None:
                 said["problems"] += [problem.as_json() for problem in pushing.problems()]
                 said["remote_write"] = pushing.state()

@@ -23,16 +23,18 @@ from edge_node.base.logs import event
 from edge_node.base.systemd import notify, watchdog_interval_s
 from edge_node.config.schema import Config
 from edge_node.proof_orders import ProofOrderKind, read_proof_orders, replica_orders
-from edge_node.replication import anchor_keeper, anew, lag, litestream, sharing
+from edge_node.replication import anew, lag, litestream, refill, sharing
 from edge_node.replication import epoch as epochs
 from edge_node.replication.ages import AgeRecord
-from edge_node.replication.capture import Capture, CaptureWatch
+from edge_node.replication.anchor_keeper import LogOfDatabase
+from edge_node.replication.capture import CaptureWatch
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
 from edge_node.replication.destination import CopyState, DestinationFailed
+from edge_node.replication.destination_report import FIRST_DATABASE
 from edge_node.replication.local_disk import LocalDisk, Reserve
 from edge_node.replication.local_replica import LocalReplica, Notices
 from edge_node.replication.sealing import Sealer
-from edge_node.replication.shipper import FIRST_DATABASE, Shipper
+from edge_node.replication.shipper import Shipper
 from edge_node.replication.supervisor import LitestreamState, Supervisor
 from edge_node.services.destinations import configured
 from edge_node.services.own_status import OwnStatus
@@ -166,13 +168,13 @@ class _Service:
                     destination, node_id=node.id, epoch=self._epoch, replicas=self._replicas,
                     record_path=node.state_dir / "shipping" / f"{wanted.name}.json", uploads=self._uploads,
                     clock=clock, fence=self._ownership.fence, kit=self._ownership.kit,
-                    audit_head=lambda: anchor_keeper.read_head(self._databases[0], self._supervisor.socket),
+                    audit_log=LogOfDatabase(self._databases[0], self._supervisor.socket),
                 )
             )  # fmt: skip
         self._status = OwnStatus(node.run_dir, "replica", clock, every_s=STATUS_EVERY_S)
         self._notices: Notices | None = None
         self._is_ready = False
-        self._run_dir = node.run_dir
+        self._run_dir, self._state_dir = node.run_dir, node.state_dir
         self._orders_path = replica_orders(node.state_dir)
         # Which kills Litestream has begun anew for, by writer; beside its metadata, since it speaks of them.
         self._anew_path = epochs.meta_path(node.state_dir, number, FIRST_DATABASE).with_name("his-begun-anew")
@@ -256,6 +258,8 @@ class _Service:
             self._share_the_lines()
             self._heed_pauses()
             self._write(stopped=False)
+            if self._here.wants_a_beginning():
+                self._supervisor.start_again("the local replica has lost its beginning")
             runs = self._supervisor.state is LitestreamState.RUNNING
             if not self._is_ready and (runs or self._clock.boottime() - began >= READY_WITHIN_S):
                 self._is_ready = True
@@ -268,11 +272,21 @@ class _Service:
         while True:
             await asyncio.to_thread(self._reserve.keep)
             await asyncio.sleep(DISK_EVERY_S)
+            for name, replica in self._replicas.items():
+                await self._refill(name, replica)
             await self._expire()
             await asyncio.to_thread(self._disk.look)
             if (shedding := self._disk.plan()) is not None:
                 await asyncio.to_thread(self._disk.shed, shedding)
                 self._look()
+
+    async def _refill(self, name: str, replica: LocalReplica) -> None:
+        if (lacking := refill.lacking(replica)) is not None:
+            meta = epochs.meta_path(self._state_dir, self._epoch.number, name)
+            for file in await asyncio.to_thread(refill.refill, lacking, meta):
+                replica.take_in(file)
+            self._look()
+        replica.try_again()
 
     async def _expire(self) -> None:
         """Litestream's part elsewhere: here it would go by the wall clock."""
@@ -340,7 +354,11 @@ class _Service:
             "txid": his.head,
             "captured_at": _utc(captured[FIRST_DATABASE]),
             "destinations": [
-                self._local_entry(his, captured[FIRST_DATABASE], capture),
+                self._here.entry(
+                    capture,
+                    captured_ms=captured[FIRST_DATABASE],
+                    is_capturing=self._supervisor.state is LitestreamState.RUNNING,
+                ),
                 *({**report.as_json(capture), **self._proofs.shown(report.name)} for report in reports),
                 *(unusable.entry(his) for unusable in self._unusable),
             ],
@@ -350,6 +368,7 @@ class _Service:
             "problems": [
                 *(problem for report in reports for problem in report.problems),
                 *self._ownership.problems(),
+                *self._here.problems(),
                 *self._disk.problems(),
                 *self._proofs.problems(),
             ],
@@ -366,22 +385,6 @@ class _Service:
     def _captured_ms(self, replica: LocalReplica) -> int | None:
         newest = replica.newest
         return replica.time_ms(newest) if newest else None
-
-    def _local_entry(self, replica: LocalReplica, captured_ms: int | None, capture: Capture) -> Mapping[str, Any]:
-        """The local replica as a destination.
-
-        One that lost its beginning (its folder was removed) restores nothing: how much it lacks is not known.
-        """
-        current, rpo_s = self._supervisor.state is LitestreamState.RUNNING and not capture.is_late, capture.uncaptured_s
-        if replica.head and not replica.has_beginning:
-            current, rpo_s = False, None
-        return {
-            "name": "local",
-            "state": CopyState.CURRENT if current else CopyState.BEHIND,
-            "confirmed_txid": replica.head,
-            "confirmed_at": _utc(captured_ms),
-            "rpo_s": None if rpo_s is None else round(rpo_s, 1),
-        }
 
 
 def _utc(wall_ms: int | None) -> str | None:

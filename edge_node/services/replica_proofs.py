@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -142,8 +143,8 @@ class Proofs:
         kept = {key: value for key, value in os.environ.items() if key in ("CREDENTIALS_DIRECTORY", "EDGE_NODE_CALLER")}
         env = {**clean_environment(), **kept, PARENT_VARIABLE: str(os.getpid())}
         event("proof_begins", command=" ".join(arguments[:3]))
-        try:
-            child = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
@@ -151,15 +152,22 @@ class Proofs:
                 env=env,
                 process_group=0,
             )
+        )
+        try:
+            code = await (await asyncio.shield(starting)).wait()
         except OSError as error:
             event("proof_not_begun", level="error", command=arguments[0], why=error)
             return
-        try:
-            code = await child.wait()
         finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.terminate()
-                await child.wait()
+            await _end(starting)
         level = "info" if code == ExitCode.DONE else "warning"
         event("proof_ended", level=level, command=arguments[0], code=code)
+
+
+async def _end(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    """End a child that still runs, or was about to; with its group, in which a Litestream may be restoring for it."""
+    with contextlib.suppress(OSError):
+        child = await starting
+        if child.returncode is None:
+            os.killpg(child.pid, signal.SIGTERM)
+            await child.wait()

@@ -103,6 +103,10 @@ PROBLEM_EXITS: Mapping[str, ExitCode] = {
     "destination-refused": ExitCode.REPLICA,
     "rpo-exceeded": ExitCode.REPLICA,
     "replica-set-back": ExitCode.REPLICA,
+    "changes-left-behind": ExitCode.REPLICA,
+    "replica-unreadable": ExitCode.REPLICA,
+    "replica-broken": ExitCode.REPLICA,
+    "replica-file-unsound": ExitCode.REPLICA,
     "epoch-taken": ExitCode.REPLICA,
     "replica-budget-filling": ExitCode.DONE,
     "replica-budget": ExitCode.REPLICA,
@@ -114,8 +118,11 @@ PROBLEM_EXITS: Mapping[str, ExitCode] = {
     "outbox-superseded": ExitCode.DATA,
     "conditional-puts-missing": ExitCode.REPLICA,
     "kit-incomplete": ExitCode.REPLICA,
+    "audit-contradicted": ExitCode.DATA,
     "clock-set-ahead": ExitCode.DATA,
     "clock-set-back": ExitCode.DATA,
+    "upgrade-unfinished": ExitCode.DONE,
+    "upgrade-cut-off": ExitCode.DONE,
     "line-down": ExitCode.NETWORK,
 }
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from edge_node.cli.main import Where, cli
 from edge_node.his.audit import NO_HASH, chain_hash
 from edge_node.his.staff.model import Role
 from edge_node.replication import anchor_keeper
-from edge_node.replication.anchor_keeper import AnchorKeeper
-from edge_node.replication.anchors import Head, anchors_prefix
+from edge_node.replication.anchor_keeper import AnchorKeeper, LogOfDatabase
+from edge_node.replication.anchors import Anchor, Compared, Head, anchors_prefix
 from edge_node.replication.claims import claim_epoch
 from edge_node.replication.destination import Destination, DestinationFailed
 from edge_node.replication.epoch import Epoch, make_claim
+from edge_node.replication.litestream import ControlSocket
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Sealer
+from edge_node.replication.shipping_record import ShippingRecord
 from edge_node.store.connection import Connection
 from edge_node.store.copies import copy_database
 from tests.support.his import His, a_his
@@ -72,10 +74,17 @@ class Place:
         row = self.his.conn.execute("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1").fetchone()
         return Head(seq=row["seq"], hash=bytes(row["hash"]).hex(), txid=row["seq"] + 100) if row else None
 
-    def keeper(self, destination: Destination, *, epoch: int = 1) -> AnchorKeeper:
+    async def beside(self, anchors: Iterable[Anchor]) -> Compared | None:
+        return anchor_keeper.log_beside(self.his.context.db_path, anchors)
+
+    def record(self) -> ShippingRecord:
+        return ShippingRecord(self.home / "shipping/cloud.json")
+
+    def keeper(self, destination: Destination, record: ShippingRecord, *, epoch: int = 1) -> AnchorKeeper:
         return AnchorKeeper(
-            destination, node_id=NODE, epoch=epoch, head=self.head, frontier=lambda: self.reached, clock=self.his.clock
-        )
+            destination, record, node_id=NODE, epoch=epoch, log=self, frontier=lambda: self.reached,
+            clock=self.his.clock,
+        )  # fmt: skip
 
     def notes(self, *, turns: int = 2, epoch: int = 1) -> list[str]:
         """A replicator starts, claims and looks; what lies there then."""
@@ -86,9 +95,12 @@ class Place:
                 await destination.open(known=False)
                 mine = make_claim(Epoch(number=epoch, nonce=f"n{epoch}"), node_id=NODE, from_txid=1, now_ms=1)
                 await claim_epoch(destination, mine)
-                keeper = self.keeper(destination, epoch=epoch)
+                record = self.record()
+                record.mark_known()
+                keeper = self.keeper(destination, record, epoch=epoch)
                 for _ in range(turns):
                     await keeper.turn()
+                record.save()
                 return [item.key.rpartition("/")[2] for item in await destination.list(anchors_prefix(NODE))]
             finally:
                 await destination.close()
@@ -211,6 +223,54 @@ def test_a_log_written_anew_is_found_against_its_anchors_and_not_without(place: 
     assert "row 5 is not the one in" in named.exception.render() and "the 4 rows before it" in named.exception.render()
 
 
+def test_a_log_written_anew_is_told_before_todays_anchor_hides_it(place: Place) -> None:
+    place.works()
+    place.notes()
+    assert (noted := place.record().noted) is not None and noted.seq == 3 and place.record().contradicted is None
+    write_anew(place.his, 2)
+    for day in range(2):
+        place.his.clock.advance(DAY)
+        place.works()
+        place.notes()
+        record = place.record()
+        assert record.contradicted == noted, "what was noted since fits, and says nothing of it"
+        assert record.noted is not None and record.noted.seq == 6 + 3 * day
+
+
+def test_a_log_that_is_cut_off_is_told_and_one_that_is_whole_again_is_not(place: Place) -> None:
+    place.works()
+    place.notes()
+
+    def cut(conn: Connection) -> None:
+        conn.execute("ALTER TABLE audit_log RENAME TO kept")
+        conn.execute("CREATE TABLE audit_log AS SELECT * FROM kept WHERE seq < 3")
+
+    def mend(conn: Connection) -> None:
+        conn.execute("DROP TABLE audit_log")
+        conn.execute("ALTER TABLE kept RENAME TO audit_log")
+
+    place.his.write(cut)
+    place.notes()
+    assert (bad := place.record().contradicted) is not None and bad.seq == 3
+    place.his.write(mend)
+    place.notes()
+    assert place.record().contradicted is None
+
+
+def test_rows_of_an_epoch_before_need_not_be_here(place: Place) -> None:
+    place.works()
+    place.notes()
+    write_anew(place.his, 2)
+    place.notes(epoch=2)
+    assert place.record().contradicted is None
+
+
+def test_a_lost_database_has_no_head_and_ends_nobody(tmp_path: Path) -> None:
+    log = LogOfDatabase(tmp_path / "his.db", ControlSocket(tmp_path / "socket"))
+    assert asyncio.run(log.head()) is None
+    assert asyncio.run(log.beside([])) is None
+
+
 def test_a_log_that_ends_too_early_is_broken_here_and_older_elsewhere(place: Place, tmp_path: Path) -> None:
     place.works()
     early = tmp_path / "early.db"
@@ -259,7 +319,7 @@ def test_a_destination_that_is_away_is_asked_again(tmp_path: Path, folder: Place
     async def story() -> None:
         destination = folder.destination()
         await destination.open(known=False)
-        keeper = folder.keeper(destination)
+        keeper = folder.keeper(destination, folder.record())
         (tmp_path / "cloud").rename(tmp_path / "away")
         with pytest.raises(DestinationFailed):
             await keeper.turn()

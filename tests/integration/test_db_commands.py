@@ -107,13 +107,14 @@ def replicate(home: Path, *names: str) -> None:
         for name in names
     ]
     for database in databases:
-        database.meta_path.mkdir(parents=True)
-        database.replica_path.mkdir(parents=True)
+        database.meta_path.mkdir(parents=True, exist_ok=True)
+        database.replica_path.mkdir(parents=True, exist_ok=True)
+    heads = {database: ltx.head(ltx.scan(database.replica_path)) for database in databases}
     yml = commands.litestream_yaml(databases, socket="l.sock", settings=CaptureSettings(sync_every_s=0.1))
     (home / "litestream.yml").write_text(yml)
     argv = commands.replicate_argv(litestreams.program("real", home), "litestream.yml")
     with (home / "stderr").open("wb") as stderr, process.spawn(argv, grace_s=10, stderr=stderr, cwd=home):
-        until(lambda: all(ltx.frontier(ltx.scan(database.replica_path)) for database in databases), within_s=20)
+        until(lambda: all(ltx.frontier(ltx.scan(one.replica_path)) > heads[one] for one in databases), within_s=20)
 
 
 def ship(home: Path, name: str) -> None:
@@ -202,11 +203,62 @@ def test_ensure_restores_from_a_destination_when_the_disk_with_the_replica_is_go
     before = digest(db_path(home, "his"))
     lose(db_path(home, "his"))
     ship(home, "his")
+    shutil.rmtree(meta_path(home, 1, "his") / "ltx")
     done = db("ensure", "--database", "his")
     assert done.returncode == 0, done.stderr
     assert "his.db: restored from cloud (clinic-0042/e0001/his)" in done.stderr
     assert digest(db_path(home, "his")) == before
     assert current_epoch(home) == 2
+
+
+def test_what_was_captured_and_copied_nowhere_yet_comes_back_too(db: Db, home: Path) -> None:
+    """The disk of the replica was out or full for a while; Litestream has staged it on the disk of the data."""
+    replicate(home, "his")
+    sql(db_path(home, "his"), "INSERT INTO icd (code, name, name_en, initials) VALUES ('X99', '试', 'trial', 's')")
+    replicate(home, "his")
+    before = digest(db_path(home, "his"))
+    replica = replica_path(home / "replica", 1, "his")
+    newest = ltx.head(ltx.scan(replica))
+    assert newest > 1
+    for file in ltx.scan(replica):
+        if file.max_txid == newest:
+            ltx.local_path(replica, file).unlink()
+    lose(db_path(home, "his"))
+    done = db("ensure", "--database", "his")
+    assert done.returncode == 0, done.stderr
+    assert f"TXID {newest}," in done.stderr
+    assert digest(db_path(home, "his")) == before
+
+
+def test_a_copy_of_long_ago_is_not_taken_while_the_disk_of_the_replica_is_out(db: Db, home: Path) -> None:
+    replicate(home, "his")
+    replica, meta = replica_path(home / "replica", 1, "his"), meta_path(home, 1, "his")
+    out = home / "out"
+    shutil.copytree(replica, out)
+    for number in (1, 2):
+        sql(
+            db_path(home, "his"),
+            f"INSERT INTO icd (code, name, name_en, initials) VALUES ('X9{number}', 't', 't', 't')",
+        )
+        replicate(home, "his")
+    before, captured = digest(db_path(home, "his")), ltx.head(ltx.scan(replica))
+    # What was shipped is of long ago: what Litestream stages reaches back for a day only.
+    for file in sorted(ltx.scan(meta))[:-1]:
+        ltx.local_path(meta, file).unlink()
+    whole = home / "whole"
+    shutil.move(replica, whole)
+    shutil.move(out, replica)
+    shipped = ltx.head(ltx.scan(replica))
+    ship(home, "his")
+    lose(db_path(home, "his"))
+    refused = db("ensure", "--database", "his")
+    assert refused.returncode == 75
+    assert f"ends at TXID {shipped} of {captured}" in refused.stderr
+    assert (db_path(home, "his").exists(), current_epoch(home)) == (False, 1)
+    # It is mounted.
+    shutil.move(whole, replica)
+    assert db("ensure", "--database", "his").returncode == 0
+    assert digest(db_path(home, "his")) == before
 
 
 def test_a_second_loss_goes_back_to_the_last_epoch_that_has_a_replica(db: Db, home: Path) -> None:
@@ -239,6 +291,22 @@ def test_what_can_be_had_nowhere_is_tried_again_and_never_made(db: Db, home: Pat
     assert not db_path(home, "his").exists()
     assert current_epoch(home) == 1, "no epoch is used up by trying"
     assert db("ensure", "--database", "node").returncode == 0, "who needs only the other is not stopped"
+
+
+def test_a_database_on_a_disk_that_is_not_mounted_is_not_lost(db: Db, home: Path, tmp_path: Path) -> None:
+    path, disk = db_path(home, "his"), tmp_path / "disk"
+    replicate(home, "his")
+    disk.mkdir()
+    shutil.move(path, disk / "his.db")
+    path.symlink_to(disk / "his.db")
+    disk.rename(tmp_path / "unmounted")
+    done = db("ensure")
+    assert done.returncode == 75
+    assert "mount the disk" in done.stderr
+    assert (current_epoch(home), sorted(path.parent.glob(".his*"))) == (1, [])
+    (tmp_path / "unmounted").rename(disk)
+    assert db("ensure").returncode == 0
+    assert current_epoch(home) == 1
 
 
 def test_what_can_be_restored_is_although_another_cannot(db: Db, home: Path) -> None:

@@ -16,6 +16,7 @@ from edge_node.replication.bandwidth import Lane
 from edge_node.replication.destination import CopyState, Destination, DestinationFailed, offload
 from edge_node.replication.lanes import Bandwidth
 from edge_node.replication.sealing import SMALL_BYTES, Sealer
+from tests.support.handles import open_files
 from tests.support.ltx_files import ltx_bytes, write_ltx
 
 T = TypeVar("T")
@@ -53,17 +54,27 @@ def test_of_twenty_creators_one_wins(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["claim"]
 
 
-def test_listing_leaves_out_what_is_staged_and_begins_after_a_key(folder: Path) -> None:
-    async def use(nas: Destination) -> tuple[list[str], list[str], list[str]]:
+def test_listing_leaves_out_what_is_staged(folder: Path) -> None:
+    async def use(nas: Destination) -> tuple[list[str], list[str]]:
         for key in ("c/0000/2", "c/0000/1", "c/0001/1"):
             await nas.put_new(key, b"x", time_ms=TIME_MS)
         (folder / "c" / "0000" / "3.part").write_bytes(b"torn")
-        found = [await nas.list("c"), await nas.list("c", after="c/0000/1"), await nas.list("other")]
+        found = [await nas.list("c"), await nas.list("other")]
         assert found[0][0].time_ms == TIME_MS
         return tuple([item.key for item in listed] for listed in found)  # type: ignore[return-value]
 
-    every = ["c/0000/1", "c/0000/2", "c/0001/1"]
-    assert opened(folder, use) == (every, every[1:], [])
+    assert opened(folder, use) == (["c/0000/1", "c/0000/2", "c/0001/1"], [])
+
+
+def test_the_folders_below_a_name_are_those_with_something_finished_in_them(folder: Path) -> None:
+    async def use(nas: Destination) -> tuple[set[str], set[str], set[str]]:
+        for key in ("c/e0001/his/0000/1", "c/e0001/node/0000/1", "c/claims/e0001.json"):
+            await nas.put_new(key, b"x")
+        (folder / "c/e0002/his/0000").mkdir(parents=True)
+        (folder / "c/e0002/his/0000/1.part").write_bytes(b"torn")
+        return tuple([set(await nas.folders(name)) for name in ("", "c", "other")])  # type: ignore[return-value]
+
+    assert opened(folder, use) == ({"c"}, {"e0001", "claims"}, set())
 
 
 @pytest.mark.parametrize("size_bytes", [100, SMALL_BYTES + 1, 5_000_000], ids=["small", "just-large", "large"])
@@ -116,6 +127,34 @@ def test_a_disk_that_is_not_mounted_is_not_filled(folder: Path) -> None:
     assert opened(folder, use).state is CopyState.UNREACHABLE
 
 
+def test_a_file_whose_sending_never_began_is_not_held_open(folder: Path, tmp_path: Path) -> None:
+    """A failure is remembered until the destination answers, and with it whatever it was about."""
+    path = write_ltx(tmp_path / "replica", 9, 1, 7, content=os.urandom(SMALL_BYTES + 1))
+
+    async def use(nas: Destination) -> tuple[DestinationFailed, list[Path]]:
+        folder.rename(folder.with_name("unmounted"))
+        with pytest.raises(DestinationFailed) as gone:
+            await nas.send("c/0009/x", path, Lane.SNAPSHOT)
+        return gone.value, open_files()
+
+    failure, held = opened(folder, use)
+    assert failure.state is CopyState.UNREACHABLE
+    assert path not in held
+
+
+@pytest.mark.parametrize("name", ["西城 #1", "100%25", "a?b", "a b", "%41"])
+def test_a_folder_is_the_one_that_its_name_says(tmp_path: Path, name: str) -> None:
+    """Copies in another folder than the one that was written down may lie on another disk."""
+
+    async def use(nas: Destination) -> tuple[list[str], bytes | None]:
+        await nas.put_new("clinic/claims/e0001.json", b"x")
+        return [item.key for item in await nas.list("clinic")], await nas.read("clinic/claims/e0001.json")
+
+    assert opened(tmp_path / name, use) == (["clinic/claims/e0001.json"], b"x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "clinic/claims/e0001.json").read_bytes() == b"x"
+
+
 def test_a_folder_that_was_never_used_is_made_but_not_its_parents(tmp_path: Path) -> None:
     async def open_below(path: Path, *, known: bool) -> None:
         await Destination("nas", f"file://{path}", Sealer(())).open(known=known)
@@ -141,7 +180,7 @@ def test_a_refusal_is_not_an_absence(folder: Path, monkeypatch: pytest.MonkeyPat
     assert opened(folder, use) is CopyState.UNREACHABLE
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/prefix", "az://bucket/prefix", "file://nas/share"])
+@pytest.mark.parametrize("url", ["gs://bucket/prefix", "az://bucket/prefix"])
 def test_an_address_that_this_version_cannot_use_is_refused(url: str) -> None:
     with pytest.raises(DestinationFailed, match="ships to s3:// and file:// only") as refused:
         Destination("cloud", url, Sealer(()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_node.base.clock import ClockState, SystemClock, utc_text
 from edge_node.base.errors import ExitCode
 from edge_node.cli.doctor import screen
 from edge_node.cli.doctor_finding import Finding, guarded, ok, warn
@@ -20,8 +22,11 @@ from edge_node.cli.main import Where, cli
 from edge_node.cli.units import shipped_units
 from edge_node.config.load import parse
 from edge_node.config.schema import Config
+from edge_node.his import audit
+from edge_node.replication.anchors import Anchor, Head, make_anchor
 from edge_node.replication.sealing import read_identity
-from edge_node.store.connection import connect
+from edge_node.replication.shipping_record import ShippingRecord
+from edge_node.store.connection import connect, transaction
 from tests.support.node import free_port
 
 
@@ -120,6 +125,23 @@ def garble_orders(home: Path) -> None:
     (home / "orders/links.json").write_text("{")
 
 
+def an_anchor(seq: int, *, at_ms: int) -> Anchor:
+    head = Head(seq=seq, hash=f"{seq:064x}", txid=1)
+    return make_anchor(head, node_id="training-0001", epoch=1, now_ms=at_ms, why="daily")
+
+
+def note(home: Path, *, noted: Anchor | None, contradicted: Anchor | None = None) -> None:
+    record = ShippingRecord(home / "shipping/cloud.json")
+    record.mark_known()
+    record.remember_anchors(noted=noted, contradicted=contradicted)
+    record.save()
+
+
+def contradict_audit(home: Path) -> None:
+    far = an_anchor(88_121, at_ms=SystemClock().wall_ms())
+    note(home, noted=far, contradicted=far)
+
+
 FAULTS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
     "credential-open": (open_credential, "the credential data-key may be read by others", "chmod 600 ", 3),
     "credential-lost": (lose_credential, "the credential his-secret cannot be read", "the recovery kit holds it", 3),
@@ -130,6 +152,12 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
     "orders-garbled": (garble_orders, "", "edge-node order list", 4),
     "replica-torn": (tear_replica, "local replica e0001/his restores to TXID 2 only, of 5", "replica verify", 5),
     "sealed-to-itself": (seal_to_itself_alone, "copies are sealed to this machine's identity alone", "the safe", 5),
+    "audit-rewritten": (
+        contradict_audit,
+        "the audit log is not as it was noted at cloud on",
+        "audit verify --against cloud",
+        4,
+    ),
     "drill-failed": (fail_drill, "the last drill of cloud failed (restore-failed)", "replica drill --from cloud", 5),
 }
 
@@ -155,6 +183,26 @@ def test_a_database_that_the_next_start_brings_up_to_date_is_no_fault(home: Path
     age_database(home)
     assert doctor(home).exit_code == 0
     assert "db-behind" in [finding["code"] for finding in found(home, "warn")]
+
+
+def test_an_audit_log_that_was_not_noted_lately_is_looked_at(home: Path) -> None:
+    now_ms = SystemClock().wall_ms()
+    note(home, noted=None)
+    assert not [finding for finding in found(home, "warn") if "audit log" in finding["what"]], "there is no row yet"
+    conn = connect(home / "data/his.db")
+    who = audit.Who(staff_id=None, station="edge-node", address="-")
+    with transaction(conn):
+        audit.record(conn, who, "promoted", "node:training-0001", {}, at=now_ms, clock_state=ClockState.SYNCED)
+    row = conn.execute("SELECT seq, hash FROM audit_log").fetchone()
+    conn.close()
+    assert any("was not noted at cloud yet" in finding["what"] for finding in found(home, "warn"))
+    fresh = replace(an_anchor(row["seq"], at_ms=now_ms), hash=bytes(row["hash"]).hex())
+    note(home, noted=fresh)
+    assert any("audit log was noted at cloud on" in finding["what"] for finding in found(home, "ok"))
+    note(home, noted=replace(fresh, at=utc_text(now_ms - 3 * 86_400_000)))
+    assert doctor(home).exit_code == 0
+    (late,) = [finding for finding in found(home, "warn") if "audit log" in finding["what"]]
+    assert "last noted at cloud" in late["what"] and "edge-node replica status" in late["remedy"]
 
 
 def test_a_look_that_breaks_off_hides_no_other() -> None:

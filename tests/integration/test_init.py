@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyrage
 import pytest
 from click.testing import CliRunner, Result
 
-from edge_node.base.errors import EdgeError
+from edge_node.base.errors import EdgeError, ExitCode
 from edge_node.cli.init import default_route_interface
 from edge_node.cli.main import Where, cli
 from edge_node.config.load import load
 from edge_node.his.staff.passwords import verify_password
 from edge_node.store.connection import connect_reader
+from tests.support.node import free_port
 
 REAL = ("--id", "clinic-0042", "--name", "西城门诊部")
 
 
 def init(home: Path, *options: str, typed: str = "") -> Result:
     return CliRunner().invoke(cli, ["init", "--home", str(home), *options], input=typed, obj=Where())
+
+
+def up(home: Path) -> Result:
+    return CliRunner().invoke(cli, ["up", "--home", str(home), "--port", str(free_port())], obj=Where())
 
 
 def identity_in(output: str) -> str:
@@ -109,19 +115,52 @@ def test_a_second_init_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 
-def test_an_empty_clinic_never_takes_the_place_of_a_replica(tmp_path: Path) -> None:
+def elsewhere(home: Path) -> Path:
+    """Its replica lies on another disk."""
+    local = home.parent / "disk2"
+    config = home / "edge-node.toml"
+    config.write_text(config.read_text().replace("[replica]", f'[replica]\nlocal = "{local}"', 1))
+    return local / "e0001/his/ltx/9/0000000000000001-0000000000000001.ltx"
+
+
+TRACES: Mapping[str, Callable[[Path], Path]] = {
+    "replica": lambda home: home / "replica/e0001/his/ltx/9/0000000000000001-0000000000000001.ltx",
+    "replica-elsewhere": elsewhere,
+    "captured": lambda home: home / "litestream/e0001/epoch.json",
+    "shipped": lambda home: home / "shipping/cloud.json",
+}
+
+
+@pytest.mark.parametrize("lost", [("his.db",), ("his.db", "node.db")], ids=["the-clinic", "both"])
+@pytest.mark.parametrize("trace", TRACES)
+def test_an_empty_clinic_never_takes_the_place_of_one_that_has_worked(
+    tmp_path: Path, trace: str, lost: tuple[str, ...]
+) -> None:
     home = tmp_path / "node"
     assert init(home, "--training").exit_code == 0
-    for path in (home / "data").iterdir():
-        path.unlink()
-    level = home / "replica/e0001/his/ltx/9"
-    level.mkdir(parents=True)
-    (level / "0000000000000001-0000000000000001.ltx").write_bytes(b"LTX1")
-    result = init(home, "--training")
-    assert isinstance(result.exception, EdgeError)
-    assert "must not replace it" in result.exception.message
-    assert "edge-node db ensure" in (result.exception.hint or "")
-    assert not list((home / "data").iterdir())
+    for name in lost:
+        (home / "data" / name).unlink()
+    left = TRACES[trace](home)
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"{}")
+    refused = init(home, "--training")
+    assert isinstance(refused.exception, EdgeError), refused.output
+    assert "an empty clinic must not take their place" in refused.exception.message
+    assert "edge-node db ensure" in (refused.exception.hint or "")
+    # `up` sees to a lost database as the units do: what cannot be had is tried again, and never made.
+    assert up(home).exit_code == ExitCode.BUSY
+    assert "his.db" not in [path.name for path in (home / "data").iterdir()]
+
+
+def test_a_node_without_its_configuration_is_not_begun_anew(tmp_path: Path) -> None:
+    home = tmp_path / "node"
+    assert init(home, "--training").exit_code == 0
+    (home / "edge-node.toml").unlink()
+    for result in (init(home, "--training"), up(home)):
+        assert isinstance(result.exception, EdgeError), result.output
+        assert "its configuration is gone" in result.exception.message
+        assert "recovery kit" in (result.exception.hint or "")
+        assert not (home / "edge-node.toml").exists()
 
 
 @pytest.mark.parametrize("gone", [("his.db",), ("his.db", "node.db")], ids=["the-last", "both"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,3 +155,32 @@ def test_the_reserve_is_made_where_there_is_room_and_gives_way_where_there_is_no
     free[0] = local_disk.RESERVE_FREED_BELOW_BYTES - 1
     assert reserve.give_way() and not reserve.path.exists()
     assert not reserve.give_way()
+
+
+def test_a_disk_without_room_for_the_reserve_is_told_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (local_disk.RESERVE_BYTES // 2, before[1]))
+    try:
+        reserve = Reserve(tmp_path)
+        for _ in range(3):
+            reserve.keep()
+            assert not reserve.path.exists(), "half a reserve would pass for one"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err.count("reserve_not_made") == 1
+
+
+def test_each_trouble_with_removing_is_told_of_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What went well in between ends it: a year later it is news again."""
+    disk = LocalDisk({"his": LocalReplica(tmp_path)}, budget_bytes=1, meta_paths={"his": tmp_path / "meta"})
+    going: Going = [(tmp_path, [ltx.LtxFile(level=0, min_txid=1, max_txid=1, size_bytes=100)])]
+    for _ in range(2):
+        stuck = ltx.level_path(tmp_path, 0) / ltx.file_name(1, 1)
+        stuck.mkdir(parents=True)
+        assert disk.expire(going) == disk.expire(going) == 0
+        assert capsys.readouterr().err.count("replica_not_shed") == 1
+        stuck.rmdir()
+        write_ltx(tmp_path, 0, 1, 1)
+        assert disk.expire(going) == 1

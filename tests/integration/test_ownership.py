@@ -16,11 +16,11 @@ from edge_node.config.load import parse
 from edge_node.replication.capture import Capture
 from edge_node.replication.claims import claim_epoch, heeds_conditions, highest_epoch, later_claims
 from edge_node.replication.destination import CopyState, Destination
+from edge_node.replication.destination_report import DestinationReport
 from edge_node.replication.epoch import Claim, Epoch, make_claim
 from edge_node.replication.fence import Fence
 from edge_node.replication.kit import Kit, kit_numbers, make_kit
 from edge_node.replication.s3_access import S3Access
-from edge_node.replication.shipper import DestinationReport
 from edge_node.status.superseded import read_superseded
 from tests.support.s3 import s3_server
 from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
@@ -129,6 +129,21 @@ def delete_kit(bench: Bench, number: int) -> None:
         await cloud.close()
 
     asyncio.run(delete())
+
+
+def test_a_kit_that_somebody_else_put_there_is_not_the_last(bench: Bench) -> None:
+    """A promotion takes the last one that opens."""
+    kit = a_kit(bench)
+    assert ship_with_kit(bench, kit, lambda report: report.kit is not None) == 1
+
+    async def put_another() -> None:
+        cloud = await opened(bench)
+        assert await cloud.put_new(f"{bench.node_id}/kit/7.age", b"sealed by who knows a recipient")
+        await cloud.close()
+
+    asyncio.run(put_another())
+    assert ship_with_kit(bench, kit, lambda report: report.kit not in (None, 1)) == 8
+    assert numbers(bench) == [1, 7, 8]
 
 
 def test_a_kit_that_was_deleted_is_shipped_again(bench: Bench) -> None:

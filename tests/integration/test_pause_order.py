@@ -24,9 +24,9 @@ from edge_node.proof_orders import (
     withdraw_proof_order,
 )
 from edge_node.replication.destination import CopyState
+from edge_node.replication.destination_report import DestinationReport
 from edge_node.replication.epoch import Epoch, make_claim
 from edge_node.replication.fence import Fence
-from edge_node.replication.shipper import DestinationReport
 from tests.support.replicated import Replicated, make_replicated, replicating
 from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
 from tests.support.waiting import until

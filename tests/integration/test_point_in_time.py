@@ -13,7 +13,8 @@ import pytest
 from edge_node.base.clock import utc_text
 from edge_node.replication.destination import Destination
 from edge_node.replication.litestream import restore_from_files
-from edge_node.replication.restore import Restored, restore
+from edge_node.replication.restore import restore
+from edge_node.replication.restored import Restored
 from edge_node.replication.sealing import Sealer, read_identity
 from edge_node.replication.source import find_source
 from tests.support.replicated import Replicated, make_replicated, replicating, rows, write_row, writing

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tests.support.clock import FakeClock
 from tests.support.old_copies import DAY_MS, put_history
 from tests.support.owners import made_clinic, shipping
 from tests.support.replicated import Replicated, make_replicated
+from tests.support.waiting import until
 
 WITHIN_S = 60.0
 
@@ -145,3 +147,23 @@ def test_a_node_that_expires_by_itself_keeps_ninety_days(tmp_path: Path, capfd: 
     left = files(2)
     story.until(lambda: True, then_s=2.0)
     assert files(2) == left
+
+
+def test_a_stop_ends_what_a_proof_has_started_as_well(
+    clinic: Replicated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drill restores by a Litestream of its own, for a minute: nothing of it may outlive the node."""
+    told, command = tmp_path / "pid", tmp_path / "drill"
+    command.write_text(f"#!/bin/sh\nsleep 300 &\necho $! > {told}\nwait\n")
+    command.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(command))
+    record_path(clinic.home).unlink(missing_ok=True)
+    a_story(clinic, has_timers=False).until(lambda: told.exists() and told.read_text().endswith("\n"))
+    until(lambda: is_gone(int(told.read_text())), within_s=5)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True

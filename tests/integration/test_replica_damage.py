@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -13,10 +14,14 @@ import obstore
 import pytest
 from click.testing import CliRunner, Result
 
+from edge_node.base.clock import SystemClock
 from edge_node.base.errors import EdgeError
-from edge_node.cli.ensure import _restore_beside
+from edge_node.cli.lost import restore_beside
 from edge_node.cli.main import Where
 from edge_node.cli.replica import replica_group
+from edge_node.replication.drill import Check, Outcome, Sentinel, drill
+from edge_node.replication.source import LocalSource
+from edge_node.store.connection import Connection
 from tests.support.replicated import Replicated, make_replicated, replicating, rows, write_row, writing
 from tests.support.s3 import BUCKET, s3_server, write_key
 from tests.support.s3_objects import keys_of, objects_of, refusing_deletes
@@ -204,6 +209,21 @@ def test_what_has_content_of_another_time_is_found_by_litestream_and_gone_around
     assert any(captures[-1].name in problem.path for problem in found.problems)
 
 
+def test_a_drill_tells_of_a_database_that_cannot_be_read(tmp_path: Path) -> None:
+    """As of now and as of the past instant: a drill that ends in a traceback has told nobody."""
+    clinic = make_replicated(tmp_path / "home")
+    fill(clinic)
+
+    def look(conn: Connection, _: Sentinel | None) -> list[Check]:
+        return [Check(name="audit", outcome=Outcome.OK, text=str(conn.execute("SELECT seq FROM nowhere").fetchall()))]
+
+    source = LocalSource(clinic.home / "replica/e0001/his")
+    done = asyncio.run(drill(source, tmp_path, clock=SystemClock(), chance=random.Random(1), look=look))
+    failed = {check.name: check.text for check in done.checks if check.outcome is Outcome.FAILED}
+    assert set(failed) == {"parents", "past"} and not done.is_ok
+    assert all("cannot be read: no such table: nowhere" in text for text in failed.values())
+
+
 def test_a_lost_database_comes_back_from_where_it_is_whole(tmp_path: Path) -> None:
     """`db ensure`: a damaged local replica would bring back less than the destination has."""
     clinic = make_replicated(tmp_path / "home")
@@ -211,18 +231,63 @@ def test_a_lost_database_comes_back_from_where_it_is_whole(tmp_path: Path) -> No
     shutil.rmtree(clinic.prefix / "0001", ignore_errors=True)
     newest = max((clinic.home / "replica/e0001/his/ltx/0").iterdir())
     newest.write_bytes(b"damaged" * 90)
-    done, epoch = _restore_beside(clinic.config, "his")
+    done, epoch = restore_beside(clinic.config, "his")
     assert (epoch, done.txid) == (1, clinic.local_head())
     assert done.source.startswith("cloud")
     assert rows(done.path) == rows(clinic.his)
     done.path.unlink()
     # Nobody has it whole: the last sound point is better than nothing, and says so.
     (clinic.prefix / "0000" / f"{newest.name}.age").write_bytes(b"damaged" * 90)
-    done, _ = _restore_beside(clinic.config, "his")
+    done, _ = restore_beside(clinic.config, "his")
     assert not done.is_whole
     assert done.txid == clinic.local_head() - 1
     assert rows(done.path) == rows(clinic.his)[: len(rows(done.path))]
     assert not list(done.path.parent.glob("*partial*"))
+
+
+def test_a_lost_database_does_not_come_back_from_a_replica_that_was_set_back(tmp_path: Path) -> None:
+    """`db ensure`: its disk was exchanged for an image of yesterday, whole in itself; the destination has today."""
+    clinic = make_replicated(tmp_path / "home")
+    fill(clinic)
+    captures = sorted((clinic.home / "replica/e0001/his/ltx/0").iterdir())
+    for capture in captures[-3:]:
+        capture.unlink()
+    shutil.rmtree(clinic.home / "litestream/e0001/his")  # What was staged for it went with the old disk.
+    done, _ = restore_beside(clinic.config, "his")
+    assert done.source.startswith("cloud") and rows(done.path) == rows(clinic.his)
+    # Without a line what is here must do: the clinic does not wait for it.
+    clinic.cloud.rename(clinic.home / "away")
+    done, _ = restore_beside(clinic.config, "his")
+    assert done.is_whole and done.txid < int(captures[-1].name[:16], 16)
+
+
+def test_a_lost_database_comes_back_from_its_newest_epoch_wherever_that_is(tmp_path: Path) -> None:
+    """`db ensure`: an earlier epoch is whole, and lies nearer; what was written since is at the destination only."""
+    clinic = make_replicated(tmp_path / "home")
+    fill(clinic)
+    here, there = clinic.home / "replica" / "e0001", clinic.cloud / "clinic-0042" / "e0001"
+    now, before = here.rename(here.with_name("e0002")), here
+    there.rename(there.with_name("e0002"))
+    (clinic.home / "litestream" / "e0002").mkdir()
+    shutil.copytree(now, before)
+    captures = sorted((before / "his/ltx/0").iterdir())
+    for capture in captures[-CAPTURES // 2 :]:
+        capture.unlink()
+    for file in (now / "his/ltx").glob("*/*.ltx"):
+        file.write_bytes(b"damaged" * 90)
+    done, epoch = restore_beside(clinic.config, "his")
+    assert (epoch, done.source.partition(" ")[0]) == (2, "cloud")
+    assert rows(done.path) == rows(clinic.his)
+    # A disk that cannot be read at all.
+    shutil.rmtree(now / "his/ltx/0")
+    (now / "his/ltx/0").symlink_to("0")
+    done, epoch = restore_beside(clinic.config, "his")
+    assert (epoch, rows(done.path)) == (2, rows(clinic.his))
+    # Nobody has the newest any more: the one before it is better than nothing.
+    shutil.rmtree(clinic.cloud)
+    done, epoch = restore_beside(clinic.config, "his")
+    assert epoch == 1 and done.is_whole
+    assert rows(done.path) == rows(clinic.his)[: len(rows(done.path))]
 
 
 def test_a_machine_that_does_not_own_the_epoch_repairs_nothing(tmp_path: Path) -> None:

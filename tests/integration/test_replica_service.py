@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -20,7 +21,8 @@ from edge_node.base.errors import EdgeError, ExitCode, ReplicaError, StoreError
 from edge_node.cli.main import Where
 from edge_node.cli.replica import replica_group
 from edge_node.replication.litestream import binary
-from edge_node.replication.restore import restore_local
+from edge_node.replication.restore import restore
+from edge_node.replication.source import LocalSource
 from edge_node.services.replica import run
 from tests.support.replicated import (
     Replicated,
@@ -242,6 +244,52 @@ def test_a_machine_set_back_to_an_older_image_ships_nothing(clinic: Replicated) 
     assert {path: path.read_bytes() for path in clinic.cloud.rglob("*") if path.is_file()} == held
 
 
+@pytest.mark.parametrize("is_staged", [True, False], ids=["refilled", "begun-again"])
+def test_a_replica_whose_folder_was_removed_restores_again(clinic: Replicated, tmp_path: Path, is_staged: bool) -> None:
+    """By itself Litestream would go on for a day without anything from which that restores."""
+
+    def local() -> tuple[str, int]:
+        entry = clinic.destination("local")
+        return entry["state"], entry["confirmed_txid"]
+
+    with writing(clinic) as conn, replicating(clinic, faster=20):
+        write_row(conn, random.Random(1))
+        clinic.wait_until_shipped()
+        until(lambda: local() == ("current", clinic.local_head()))
+        restarts = clinic.state()["litestream_restarts"]
+        shutil.rmtree(clinic.home / "replica" / "e0001" / "his")
+        if not is_staged:
+            for staged in sorted((clinic.home / "litestream/e0001/his/ltx/0").iterdir())[:-1]:
+                staged.unlink()
+        write_row(conn, random.Random(2))
+        until(lambda: clinic.local_head() > 0 and local() == ("current", clinic.local_head()), within_s=40)
+        until(lambda: "replica-broken" not in json.dumps(clinic.state()["problems"]))
+        if is_staged:
+            assert clinic.state()["litestream_restarts"] == restarts, "nothing was to be begun again"
+        write_row(conn, random.Random(3))
+        clinic.wait_until_shipped()
+    asyncio.run(restore(LocalSource(clinic.home / "replica" / "e0001" / "his"), tmp_path / "back.db"))
+    assert len(rows(tmp_path / "back.db")) == 3
+
+
+def test_a_replica_whose_disk_is_out_stops_nothing_and_is_made_when_it_is_back(clinic: Replicated) -> None:
+    disk = clinic.home / "disk"
+    config = clinic.home / "edge-node.toml"
+    config.write_text(config.read_text().replace("[replica]", f'[replica]\nlocal = "{disk}/replica"'))
+    disk.touch()  # Nobody can make a folder below it.
+    process = start_replicator(clinic)
+    try:
+        until(lambda: clinic.state().get("litestream") == "failing", within_s=30)
+        assert str(disk) in clinic.state()["litestream_reason"]
+        assert clinic.destination("local")["state"] == "behind"
+        disk.unlink()
+        disk.mkdir()
+        until(lambda: clinic.destination("local")["state"] == "current", within_s=60)
+        until(lambda: clinic.destination()["confirmed_txid"])
+    finally:
+        assert end(process) == 0
+
+
 def test_a_status_file_that_cannot_be_written_stops_no_shipping(clinic: Replicated, tmp_path: Path) -> None:
     """As on a full disk, where the run folder lies on it; said once, not every second."""
     (clinic.run_dir / "status.json").mkdir(parents=True)
@@ -288,19 +336,19 @@ def test_a_database_that_lost_its_content_is_not_replicated(clinic: Replicated, 
 
 def test_restores_refuse(clinic: Replicated, tmp_path: Path) -> None:
     shipped(clinic, rows_written=3)
-    source = clinic.home / "replica" / "e0001" / "his"
+    source = LocalSource(clinic.home / "replica" / "e0001" / "his")
     taken = tmp_path / "taken.db"
     taken.write_bytes(b"precious")
     wal = tmp_path / "other.db-wal"
     wal.write_bytes(b"left behind")
     for to, name in ((taken, "taken.db exists"), (tmp_path / "other.db", "other.db-wal exists")):
         with pytest.raises(ReplicaError, match=name):
-            restore_local(source, to)
+            asyncio.run(restore(source, to))
     assert taken.read_bytes() == b"precious"
     with pytest.raises(ReplicaError, match="holds nothing to restore from as of"):
-        restore_local(source, tmp_path / "early.db", at_ms=1_000)
-    with pytest.raises(ReplicaError, match="cannot be written"):
-        restore_local(source, tmp_path / "no" / "folder.db")
+        asyncio.run(restore(source, tmp_path / "early.db", at_ms=1_000))
+    with pytest.raises(ReplicaError, match="there is no folder"):
+        asyncio.run(restore(source, tmp_path / "no" / "folder.db"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "other.db-wal", "taken.db"]
 
 
@@ -310,7 +358,7 @@ def test_a_sealed_copy_needs_an_identity_that_opens_it(clinic: Replicated, tmp_p
     assert _error(replica(clinic, *arguments)).code == "identity-missing"
     stranger = tmp_path / "stranger"
     stranger.write_text(str(pyrage.x25519.Identity.generate()))
-    assert _error(replica(clinic, *arguments, "--identity", str(stranger))).code == "object-unsound"
+    assert _error(replica(clinic, *arguments, "--identity", str(stranger))).code == "identity-foreign"
     stranger.write_text("hello")
     assert _error(replica(clinic, *arguments, "--identity", str(stranger))).code == "identity-unreadable"
     assert not (tmp_path / "back.db").exists()

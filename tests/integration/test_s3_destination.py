@@ -23,6 +23,7 @@ from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import SMALL_BYTES, CannotOpen, Sealer
 from tests.support.ltx_files import ltx_bytes, write_ltx
 from tests.support.s3 import BUCKET, KEY, S3Server, s3_server, write_key
+from tests.support.slow_link import slow_link
 
 T = TypeVar("T")
 TIME_MS = 1_800_000_000_123
@@ -92,18 +93,39 @@ def test_a_file_comes_back_as_it_was(server: S3Server, tmp_path: Path, size_byte
     assert (tmp_path / "back").read_bytes() == ltx_bytes(1, 7, time_ms=TIME_MS, content=content)
 
 
-def test_listing_begins_after_a_key_and_what_is_absent_is_not_a_failure(server: S3Server) -> None:
-    async def use(cloud: Destination) -> tuple[list[str], list[str], list[str]]:
+def test_what_is_absent_is_not_a_failure(server: S3Server) -> None:
+    async def use(cloud: Destination) -> tuple[list[str], list[str]]:
         for key in ("l/0000/2", "l/0000/1", "l/0001/1"):
             await cloud.put_new(key, b"x")
         assert await cloud.read("l/none") is None
         assert await cloud.head("l/none") is None
         assert await cloud.sweep("l") == 0
-        found = [await cloud.list("l"), await cloud.list("l", after="l/0000/1"), await cloud.list("other")]
+        assert await cloud.folders("other") == []
+        found = [await cloud.list("l"), await cloud.list("other")]
         return tuple([item.key for item in listed] for listed in found)  # type: ignore[return-value]
 
-    every = ["l/0000/1", "l/0000/2", "l/0001/1"]
-    assert opened(server.access(), use) == (every, every[1:], [])
+    assert opened(server.access(), use) == (["l/0000/1", "l/0000/2", "l/0001/1"], [])
+
+
+def test_folders_are_named_without_listing_what_lies_in_them(server: S3Server) -> None:
+    async def use(cloud: Destination) -> tuple[set[str], set[str]]:
+        for key in ("f/e0001/his/0000/1", "f/e0001/node/0000/1", "f/claims/e0001.json"):
+            await cloud.put_new(key, b"x")
+        assert "f" in await cloud.folders("")
+        return set(await cloud.folders("f")), set(await cloud.folders("f/e0001"))
+
+    assert opened(server.access(), use) == ({"e0001", "claims"}, {"his", "node"})
+
+
+def test_a_listing_may_take_as_long_as_it_goes_on(rclone: S3Server) -> None:
+    """Months of captures are hundreds of answers; each has its time, and not all of them together."""
+    months = rclone.bucket / "edge/copies/months/0000"
+    months.mkdir(parents=True)
+    for number in range(5_500):
+        (months / f"{number:05d}").touch()
+    with slow_link(rclone.port, 0.6) as port:
+        access = replace(rclone.access(), endpoint=f"http://127.0.0.1:{port}")
+        assert len(opened(access, lambda cloud: cloud.list("months", timeout_s=2.5))) == 5_500
 
 
 def test_a_store_that_honours_it_replaces_nothing(server: S3Server) -> None:

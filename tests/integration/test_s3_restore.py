@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from edge_node.base.clock import parse_utc, utc_text
 from edge_node.base.process import clean_environment
-from edge_node.cli.ensure import _from_destination
+from edge_node.cli.lost import restore_beside
 from edge_node.cli.main import Where
 from edge_node.cli.replica import replica_group
 from edge_node.replication.litestream import binary
@@ -188,9 +188,9 @@ def test_what_rclone_copies_keeps_its_times(clinic: Replicated, server: S3Server
 
 def test_a_lost_database_comes_back_from_a_bucket(clinic: Replicated, server: S3Server) -> None:
     work(clinic, server, 2.0)
-    config = clinic.config
     (clinic.home / "credentials" / "node-identity").write_text(f"{clinic.identity}\n")
-    to = clinic.home / "data" / "again.db"
-    done, epoch = asyncio.run(_from_destination(config, config.replica.destination[0], "his", to))
-    assert (done.path, epoch) == (to, 1)
-    assert rows(to) == rows(clinic.his)
+    for folder in ("replica", "litestream/e0001/his/ltx"):
+        shutil.rmtree(clinic.home / folder)
+    done, epoch = restore_beside(clinic.config, "his")
+    assert (done.source, epoch) == ("cloud (clinic-0042/e0001/his)", 1)
+    assert rows(done.path) == rows(clinic.his)

@@ -13,9 +13,9 @@ import pyrage
 import pytest
 
 from edge_node.replication.destination import CopyState, Destination
+from edge_node.replication.destination_report import DestinationReport
 from edge_node.replication.epoch import Epoch, claim_key, make_claim, probe_key
 from edge_node.replication.sharing import WHOLE, Share
-from edge_node.replication.shipper import DestinationReport
 from edge_node.status.line_share import Restraint
 from tests.support.s3 import S3Server, s3_server
 from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
@@ -118,10 +118,7 @@ def test_a_replica_set_back_is_noticed_although_it_has_overtaken_its_destination
     bench.write(0, 3, 3)
     bench.ship(reaches(3))
     before = held(bench)
-    for txid in (3, 4):
-        for path in bench.replica.path.glob(f"ltx/0/{txid:016x}-*"):
-            path.unlink()
-        bench.write(0, txid, txid, time_ms=TIME_MS + 900_000 + txid, content=b"other")
+    bench.set_back_and_overtake(3, 4)
     with_record = bench.ship(paused_for("replica-set-back"))
     (bench.folder / "shipping" / "cloud.json").unlink()
     without_record = bench.ship(paused_for("replica-set-back"))

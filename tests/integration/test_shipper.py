@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from edge_node.replication.anchors import Head, make_anchor
 from edge_node.replication.destination import CopyState
-from edge_node.replication.shipper import DestinationReport
+from edge_node.replication.destination_report import DestinationReport
+from edge_node.replication.shipping_record import ShippingRecord
 from tests.support.clock import FakeClock
 from tests.support.shipping_bench import TIME_MS, Bench, paused_for, reaches
 
@@ -47,6 +50,23 @@ def test_a_restart_sends_nothing_again_and_a_lost_record_costs_a_listing(bench: 
     assert (bench.outcome("sent"), bench.outcome("existed")) == (4, 0)
 
 
+def test_an_audit_log_that_was_not_as_noted_is_told_and_what_is_noted_is_shown(bench: Bench) -> None:
+    head = Head(seq=88, hash="5f" * 32, txid=2)
+    noted = make_anchor(head, node_id="clinic", epoch=1, now_ms=TIME_MS, why="daily")
+    record = ShippingRecord(bench.folder / "shipping" / "cloud.json")
+    record.remember_anchors(noted=noted, contradicted=noted)
+    record.save()
+    bench.write(9, 1, 2)
+    report = bench.ship(reaches(2))
+    assert report.anchor == noted
+    (problem,) = report.problems
+    assert problem == {
+        "code": "audit-contradicted",
+        "args": {"destination": "cloud", "seq": 88, "noted_on": noted.at[:10]},
+    }
+    assert report.state is CopyState.CURRENT, "what is shipped is shipped all the same"
+
+
 def test_what_a_killed_shipper_left_half_written_is_swept(bench: Bench) -> None:
     bench.write(9, 1, 2)
     bench.ship(reaches(2))
@@ -79,6 +99,19 @@ def test_an_unsound_file_is_reported_and_planned_around(bench: Bench, capsys: py
     bench.ship(reaches(3))
     assert bench.held() == [f"1:{3:016x}-{3:016x}.ltx", f"9:{1:016x}-{2:016x}.ltx"]
     assert "ltx_unsound" in capsys.readouterr().err
+
+
+def test_a_file_that_its_disk_does_not_give_is_planned_around(bench: Bench) -> None:
+    """A bad sector below one capture: neither the destination nor the rest of the replica is at fault."""
+    bench.write(9, 1, 2)
+    bad = bench.write(0, 3, 3)
+    bad.unlink()
+    bad.symlink_to("/proc/self/mem")  # Reading it is an input/output error.
+    bench.write(1, 3, 3, content=b"sound")
+    report = bench.ship(reaches(3))
+    assert bench.held() == [f"1:{3:016x}-{3:016x}.ltx", f"9:{1:016x}-{2:016x}.ltx"]
+    assert report.state is CopyState.CURRENT
+    assert [(file.name, "error" in why) for file, why in bench.replica.unsound.items()] == [(bad.name, True)]
 
 
 @pytest.mark.parametrize("epoch_there", [1, 2], ids=["our-epoch", "a-later-epoch"])
@@ -116,16 +149,54 @@ def test_a_replica_set_back_is_noticed_although_it_has_overtaken_its_destination
     bench.write(0, 3, 3)
     bench.ship(reaches(3))
     held = bench.held()
-    for txid in (3, 4):
-        for path in bench.replica.path.glob(f"ltx/0/{txid:016x}-*"):
-            path.unlink()
-        bench.write(0, txid, txid, time_ms=TIME_MS + 900_000 + txid, content=b"other")
+    bench.set_back_and_overtake(3, 4)
     with_record = bench.ship(paused_for("replica-set-back"))
     (bench.folder / "shipping" / "cloud.json").unlink()
     without_record = bench.ship(paused_for("replica-set-back"))
     assert with_record.copies["his"].set_back == "the newest file that it confirmed is here with other content"
     assert "older than the one here" in (without_record.copies["his"].set_back or "")
     assert bench.held() == held
+
+
+@pytest.mark.parametrize("later_ms", [-900_000, 900_000], ids=["older", "later"])
+@pytest.mark.parametrize("is_running", [True, False], ids=["while-it-ships", "at-its-start"])
+def test_a_clone_of_this_disk_that_ships_as_well_is_noticed(bench: Bench, later_ms: int, is_running: bool) -> None:
+    """Two machines from one image have one epoch and one claim: the content of one name tells them apart."""
+    theirs = bench.there / "0000" / f"{3:016x}-{3:016x}.ltx"
+    clone = Bench(bench.folder / "clone")
+    beside = clone.write(0, 3, 3, time_ms=TIME_MS + 3000 + later_ms, content=b"what their staff wrote")
+    bench.write(9, 1, 2)
+
+    def both_write() -> None:
+        theirs.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(beside, theirs)
+        bench.write(0, 3, 3, content=b"what our staff wrote")
+
+    def is_noticed(report: DestinationReport) -> bool:
+        if is_running and report.state is CopyState.CURRENT and not theirs.exists():
+            both_write()
+        return paused_for("replica-set-back")(report)
+
+    if not is_running:
+        bench.ship(reaches(2))
+        both_write()
+    report = bench.ship(is_noticed)
+    assert "than the one here" in (report.copies["his"].set_back or "")
+    assert theirs.read_bytes() == beside.read_bytes()
+
+
+def test_what_is_listed_and_not_there_is_done_without(bench: Bench) -> None:
+    """As a network's folder may show it: another look changes nothing, and a thousand more would hold up everybody."""
+    bench.write(9, 1, 2)
+    lost = bench.write(0, 3, 3)
+
+    async def lose() -> None:
+        lost.unlink()
+        lost.symlink_to("nowhere")
+
+    bench.ship(reaches(2), during=lose)
+    bench.write(1, 3, 4)
+    bench.ship(reaches(4))
 
 
 def test_a_replica_that_was_away_and_is_back_ships_again(bench: Bench) -> None:
@@ -138,6 +209,26 @@ def test_a_replica_that_was_away_and_is_back_ships_again(bench: Bench) -> None:
     bench.write(0, 4, 4)
     report = bench.ship(reaches(4))
     assert report.problems == ()
+
+
+def test_a_replica_whose_disk_was_out_ships_on_when_it_is_back(bench: Bench) -> None:
+    """While it is out its captures lie below the mount point, and what is mounted then ends before them."""
+    bench.clock = clock = FakeClock()
+    bench.write(9, 1, 2)
+    late, away = bench.write(0, 3, 3), bench.folder / "below the mount point"
+
+    def goes_on(report: DestinationReport) -> bool:
+        if paused_for("replica-set-back")(report) and away.exists():
+            away.rename(late)  # What Litestream had staged is put back.
+            bench.write(0, 4, 4)
+        elif reaches(3)(report) and late.exists() and len(bench.held()) == 2:
+            late.rename(away)
+        clock.advance(1)
+        return reaches(4)(report) and report.state is CopyState.CURRENT
+
+    report = bench.ship(goes_on)
+    assert report.problems == ()
+    assert len(bench.held()) == 3
 
 
 def test_a_destination_that_goes_and_comes_back(bench: Bench) -> None:
@@ -165,6 +256,33 @@ def test_a_destination_that_goes_and_comes_back(bench: Bench) -> None:
     bench.ship(back, during=outage)
     assert bench.held()[-1] == f"9:{1:016x}-{2:016x}.ltx"
     assert states[-1] is CopyState.CURRENT
+
+
+def test_a_disk_that_is_exchanged_for_its_older_twin_gets_what_it_lacks(bench: Bench) -> None:
+    """Two disks in turns, or a NAS set back: what was confirmed by the other says nothing about this one."""
+    bench.write(9, 1, 2)
+    bench.write(0, 3, 3)
+    cloud, twin = bench.folder / "cloud", bench.folder / "twin"
+
+    def captures() -> list[int]:
+        return [int(name[2:18], 16) for name in bench.held() if name.startswith("0:")]
+
+    safe = bench.folder / "in the safe"
+
+    def exchanged(report: DestinationReport) -> bool:
+        if captures() == [3] and not twin.exists() and not safe.exists():
+            shutil.copytree(cloud, twin)
+            for txid in (4, 5):
+                bench.write(0, txid, txid)
+        elif captures() == [3, 4, 5] and not safe.exists():
+            cloud.rename(safe)
+            twin.rename(cloud)
+            bench.write(0, 6, 6)
+        return report.state is CopyState.CURRENT and 6 in captures()
+
+    report = bench.ship(exchanged)
+    assert captures() == [3, 4, 5, 6]
+    assert report.problems == ()
 
 
 def test_a_stop_that_coincides_with_a_new_file_is_not_lost(bench: Bench) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from edge_node.replication.destination import Destination, DestinationFailed, object_key
 from edge_node.replication.progress import Progress
-from edge_node.replication.restore import Restored, restore
+from edge_node.replication.restore import restore
+from edge_node.replication.restored import Restored
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.source import DestinationSource, LocalSource, find_source
 from tests.support.replicated import make_replicated, replicating, rows, write_row, writing
@@ -32,7 +33,7 @@ def test_a_restore_outlasts_a_silence_and_gives_up_on_a_long_one(tmp_path: Path)
         asyncio.run(work(tmp_path, server, LocalSource(clinic.home / "replica/e0001/his")))
     assert rows(tmp_path / "back.db") == rows(clinic.his)
     assert not (tmp_path / "late.db").exists()
-    assert not list(tmp_path.glob(".restore-*"))
+    assert not list(tmp_path.glob(".edge-restore-*"))
 
 
 async def work(tmp_path: Path, server: S3Server, local: LocalSource) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from edge_node.base.files import file_lock
 from edge_node.replication import ltx
 from edge_node.replication.supervisor import LitestreamState, Supervisor, lock_path
 from tests.support import litestreams
+from tests.support.handles import open_files
 from tests.support.litestreams import soon
 from tests.support.supervising import BOTH, IMPATIENT, supervised
 from tests.support.waiting import until
@@ -30,14 +30,6 @@ folder = Path(sys.argv[1])
 one = Supervisor([litestreams.replicated(folder)], run_dir=folder / "run", program=Path(sys.argv[2]))
 asyncio.run(one.run(asyncio.Event()))
 """
-
-
-def open_files(pid: int | None) -> list[Path]:
-    found = []
-    for handle in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found.append(handle.readlink())
-    return found
 
 
 def pid_in(lock: Path) -> int | None:
@@ -81,6 +73,20 @@ def test_litestream_itself_holds_the_lock_so_that_an_orphan_still_does(tmp_path:
         async with supervised(tmp_path, "real") as (one, database):
             await soon(lambda: one.state is RUNNING)
             assert lock_path(database.path) in open_files(one.pid)
+
+    asyncio.run(story())
+
+
+def test_one_litestream_also_where_its_lock_cannot_name_it(tmp_path: Path) -> None:
+    """The disk of the data is full: whoever was started and then forgotten would replicate beside the next."""
+    database = litestreams.replicated(tmp_path)
+    litestreams.make_database(database)
+    lock_path(database.path).symlink_to("/dev/full")
+
+    async def story() -> None:
+        async with supervised(tmp_path, "real") as (one, _):
+            await soon(lambda: one.state is RUNNING)
+            assert (one.restarts, one.reason) == (0, None)
 
     asyncio.run(story())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from edge_node.base import process
 from edge_node.base.instruments import Histogram
 from edge_node.replication import commands, ltx
 from edge_node.replication.commands import CaptureSettings, ReplicatedDb
-from edge_node.replication.restore import restore_local
+from edge_node.replication.restore import restore
+from edge_node.replication.source import LocalSource
 from edge_node.store import inspect, migrate
 from edge_node.store.connection import Connection, close_keeping_wal, connect, connect_reader
 from edge_node.store.copies import copy_database
@@ -119,7 +121,7 @@ def test_litestream_goes_on_from_where_it_was(
 def restored_rows(database: ReplicatedDb) -> list[int]:
     to = database.path.with_name("restored.db")
     to.unlink(missing_ok=True)
-    restore_local(database.replica_path, to)
+    asyncio.run(restore(LocalSource(database.replica_path), to))
     with contextlib.closing(connect_reader(to)) as conn:
         rows = [row[0] for row in conn.execute("SELECT seq FROM transition ORDER BY seq")]
     for sidecar in (to.with_name("restored.db-wal"), to.with_name("restored.db-shm")):

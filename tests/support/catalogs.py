@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
@@ -28,16 +30,30 @@ def po_path(language: str) -> Path:
     return TRANSLATIONS / language / "LC_MESSAGES" / "messages.po"
 
 
-def extracted() -> Catalog:
-    """Every sentence in the program and its templates."""
+def _said() -> Iterator[tuple[str, Any]]:
+    """Every sentence in the program and its templates, with the file that says it."""
     with (TRANSLATIONS / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    found = Catalog()
     # By default Babel passes over folders such as _macros.
-    for _, _, message, _, _ in extract_from_dir(
+    for place, _, message, _, _ in extract_from_dir(
         PACKAGE, methods, options, KEYWORDS, directory_filter=lambda folder: Path(folder).name != "__pycache__"
     ):
+        yield place, message
+
+
+def extracted() -> Catalog:
+    """Every sentence in the program and its templates."""
+    found = Catalog()
+    for _, message in _said():
         found.add(message)
+    return found
+
+
+def places() -> dict[str, set[str]]:
+    """The files that say each sentence, by its singular; as paths within the package."""
+    found: dict[str, set[str]] = {}
+    for place, message in _said():
+        found.setdefault(message[0] if isinstance(message, tuple) else message, set()).add(place)
     return found
 
 

@@ -127,6 +127,14 @@ def register(page: Page, clinic: Clinic, person: Person, *, department: int = 1)
     return page.url.partition("registered=")[2].partition("&")[0]
 
 
+def look_for(page: Page, clinic: Clinic, typed: str, *, at: str = "/patients") -> None:
+    """Type into the search field of a page, and Enter."""
+    page.goto(clinic.url(at))
+    page.fill("#scan", typed)
+    page.press("#scan", "Enter")
+    page.wait_for_url("**find=*")
+
+
 def call_next(page: Page, clinic: Clinic) -> str:
     """Call in whoever waits longest; returns the encounter's id."""
     page.goto(clinic.url("/encounters/"))

@@ -257,7 +257,7 @@ def _catch_up(node: Replicated, server: S3Server, here: Sequence[LtxFile], front
     return Found(
         here=tuple(here),
         frontier=frontier,
-        chain=tuple(file for file in here if (file.level, file.min_txid, file.max_txid) in chain),
+        chain=tuple(file for file in here if file.span in chain),
         current_s=current_s,
         told=tuple(told),
         shipped=len(shipped),

@@ -150,6 +150,13 @@ class His:
         return client.post(path, data=form)
 
 
+def look_for(his: His, client: FlaskClient, typed: str, *, at: str = "/patients") -> str:
+    """Post a search as the page at `at` would; the address of what was found."""
+    answer = his.post(client, f"{at}/find", q=typed)
+    assert answer.status_code == 302, answer.text
+    return answer.location
+
+
 def hidden_fields(page: str) -> dict[str, str]:
     """Names and values of the hidden fields of a page."""
     return {name: unescape(value) for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page)}
@@ -194,3 +201,15 @@ def a_his(
         if reader is not None:
             reader.close()
         writer.close()
+
+
+@contextlib.contextmanager
+def a_his_at_home(folder: Path) -> Iterator[His]:
+    """The same below a home with a configuration, for commands beside it; with an administrator, gu, and zhou."""
+    data = folder / "node/data"
+    data.mkdir(parents=True)
+    (folder / "node/edge-node.toml").write_text('[node]\nid = "clinic-0042"\n[replica]\nplain = true\n')
+    with a_his(data) as his:
+        his.add_staff("gu", Role.ADMIN, name="顾工")
+        his.add_staff("zhou", Role.REGISTRAR, name="周敏")
+        yield his

@@ -96,7 +96,7 @@ def seated(node: RunningNode, count: int) -> Iterator[list[Client]]:
 
 
 def _registrar(desk: Desk, patient_id: str) -> Callable[[], None]:
-    count, edit = itertools.count(1), f"/patients/{patient_id}/edit"
+    count, edit, found = itertools.count(1), f"/patients/{patient_id}/edit", _found(desk)
 
     def turn() -> None:
         page = desk.get(edit).body
@@ -104,7 +104,7 @@ def _registrar(desk: Desk, patient_id: str) -> Callable[[], None]:
         typed = {name: _typed(page, name) for name in ("name", "birth_date")}
         phone = f"137{next(count):08}"
         desk.get("/reception")
-        desk.get("/patients?q=br")
+        desk.get(found)
         desk.post(edit, {**fields, **typed, "sex": "2", "id_type": "none", "phone": phone})
         desk.get(f"/patients/{patient_id}")
 
@@ -112,19 +112,24 @@ def _registrar(desk: Desk, patient_id: str) -> Callable[[], None]:
 
 
 def _doctor(desk: Desk, address: str) -> Callable[[], None]:
-    count = itertools.count(1)
+    count, found = itertools.count(1), _found(desk)
 
     def turn() -> None:
         page = desk.get(address).body
         fields = {name: hidden(page, name) for name in ("revision", "version", "request_key")}
         desk.get("/encounters/")
-        desk.get("/patients?q=br")
+        desk.get(found)
         desk.post(
             address, {**fields, "action": "save", "complaint": f"咳嗽 {next(count)} 天", "history": "受凉后咳嗽。" * 20}
         )
         desk.get(address)
 
     return turn
+
+
+def _found(desk: Desk) -> str:
+    """The address of a list of people; looked at again and again, as by whoever goes back to it."""
+    return desk.post("/patients/find", {"q": "br"}).location
 
 
 def _typed(page: str, name: str) -> str:
@@ -143,7 +148,7 @@ def ask(clients: list[Client], *, requests: int) -> Asked:
         try:
             # Else all of them would write at once, and then again.
             for _ in range(place % WRITES_EVERY):
-                client.desk.get("/patients?q=br")
+                client.desk.get("/patients")
             client.desk.heard = mine.append
             while left():
                 client.turn()

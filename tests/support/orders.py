@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 
 from werkzeug.test import TestResponse
 
@@ -15,7 +18,7 @@ from edge_node.his.staff.model import Role
 from edge_node.store.connection import Connection
 from tests.support.doctor_form import Doctor
 from tests.support.encounters import Clinic
-from tests.support.his import His
+from tests.support.his import His, a_his
 
 # Skin tests are waited for; nobody is signed out meanwhile.
 IDLE_LOCK_S = 86_400.0
@@ -33,6 +36,13 @@ def house(his: His) -> Clinic:
     for code, name in (("lin", "林芳"), ("ding", "丁香")):
         clinic.staff[code] = his.add_staff(code, Role.NURSE, name=name)
     return clinic
+
+
+@contextlib.contextmanager
+def a_house(data: Path) -> Iterator[Clinic]:
+    """Such a clinic on a new database in the folder `data`."""
+    with a_his(data, idle_lock_s=IDLE_LOCK_S) as his:
+        yield house(his)
 
 
 def doctor_of(clinic: Clinic) -> Doctor:

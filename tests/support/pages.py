@@ -33,6 +33,8 @@ LATIN_IN_CHINESE = frozenset(
 )
 
 # Pinyin initials, as in examples of what may be typed: words without a vowel.
+# The end of a hash, whose letters are of no language.
+_DIGEST = re.compile(r"\b[0-9a-f]{8,}\b")
 _INITIALS = re.compile(r"[b-df-hj-np-tv-z]+")
 
 # Half-width where Chinese has its own; after all is put together, which the catalogs cannot show.
@@ -181,7 +183,8 @@ def _untranslated(page: Page, language: str) -> Iterator[str]:
     """
     for text, tag, can_be_marked in page.evaluate(_TEXTS):
         if language == "zh_Hans_CN" and not tag.startswith("en"):
-            words = [word.lower() for word in re.findall(r"[A-Za-z]{3,}", text) if not _INITIALS.fullmatch(word)]
+            said = _DIGEST.sub("", text)
+            words = [word.lower() for word in re.findall(r"[A-Za-z]{3,}", said) if not _INITIALS.fullmatch(word)]
             if set(words) - LATIN_IN_CHINESE:
                 yield f"not Chinese: {text[:80]!r}"
         if language == "en" and can_be_marked and not tag.startswith("zh") and re.search(r"[\u3400-\u9fff]", text):

@@ -1,6 +1,6 @@
 """A reception at work, as a process that can sit in another machine's network: two desks, and what each request met.
 
-    python -m tests.support.reception --url http://127.0.0.1:8080 --password P --out FOLDER
+    python -m tests.support.reception --url https://127.0.0.1 --authority FILE --password P --out FOLDER
 
 Runs until SIGTERM. One desk registers patients, each request on a connection of its own; the other looks at the page
 of the day on one connection, as a browser keeps it. `requests.jsonl` has every request, `answered.jsonl` the phone
@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import http.client
 import json
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.desk import Desk, name_of, new_key, phone_number
+from tests.support.installed import AUTHORITY
 from tests.support.machine import Machine
 from tests.support.waiting import until
 
@@ -54,9 +57,9 @@ class Notes:
             self._answered.write(json.dumps({"phone": phone}) + "\n")
 
 
-def register(desk: Desk, notes: Notes, over: threading.Event) -> None:
+def register(desk: Desk, notes: Notes, over: threading.Event, *, after: int) -> None:
     """One patient after the other; who got no answer presses the button again, on the same form."""
-    number = 0
+    number = after
     while not over.wait(EVERY_S):
         number += 1
         phone, key = phone_number(number), new_key()
@@ -100,15 +103,21 @@ def look(desk: Desk, notes: Notes, over: threading.Event) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("--url", "--password", "--out"):
+    for name in ("--url", "--authority", "--password", "--out"):
         parser.add_argument(name, required=True)
+    parser.add_argument("--after", type=int, default=0)
     given = parser.parse_args()
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     notes = Notes(Path(given.out))
     threads = []
-    for station, work in enumerate((register, look), start=1):
-        desk = Desk(given.url, answers_within_s=PATIENCE_S)
+    works: Sequence[Callable[[Desk, Notes, threading.Event], None]] = (
+        functools.partial(register, after=given.after),
+        look,
+    )
+    for station, work in enumerate(works, start=1):
+        trust = ssl.create_default_context(cafile=given.authority)
+        desk = Desk(given.url, tls=trust, answers_within_s=PATIENCE_S)
         desk.sign_in(REGISTRAR, given.password, station=str(station))
         threads.append(threading.Thread(target=work, args=(desk, notes, over)))
     for thread in threads:
@@ -142,13 +151,18 @@ class Reception:
 
 
 @contextlib.contextmanager
-def reception_at(machine: Machine, folder: Path, *, url: str, password: str) -> Iterator[Reception]:
-    """Desks in the machine's own network, which have signed in; until the end, or `stop`."""
+def reception_at(machine: Machine, folder: Path, *, url: str, password: str, after: int = 0) -> Iterator[Reception]:
+    """Desks in the machine's own network, which trust its authority and have signed in; until the end, or `stop`.
+
+    after: how many of the phone numbers have been given away by others.
+    """
     folder.mkdir()
+    machine.fetch(AUTHORITY, folder / "authority.pem")
     argv = [
         *("setpriv", "--pdeathsig", "KILL", "nsenter", "-t", str(machine.leader), "-n", "--"),
         *(sys.executable, "-m", "tests.support.reception"),
-        *("--url", url, "--password", password, "--out", str(folder)),
+        *("--url", url, "--authority", str(folder / "authority.pem"), "--password", password),
+        *("--out", str(folder), "--after", str(after)),
     ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -29,12 +29,14 @@ from functools import partial
 from pathlib import Path
 from edge_node.config.load import load
 from edge_node.replication import ages
-from edge_node.services import replica
+from edge_node.services import replica, replica_here
 
 home, wish = Path(sys.argv[1]), json.loads(sys.argv[2])
 replica.CaptureSettings = partial(replica.CaptureSettings, **wish["capture"])
 ages.MARK_EVERY_S /= wish["faster"]
 replica.DISK_EVERY_S /= min(wish["faster"], 100)
+replica.SCAN_BESIDE_NOTICES_S /= min(wish["faster"], 100)
+replica_here.BROKEN_AFTER_S /= min(wish["faster"], 100)
 replica.run(load(home / "edge-node.toml", home=home))
 """
 ENDING_S = 12.0

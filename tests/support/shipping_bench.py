@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_node.base.clock import Clock, SystemClock
 from edge_node.base.instruments import Counter
 from edge_node.replication.destination import Destination
+from edge_node.replication.destination_report import DestinationReport
 from edge_node.replication.epoch import Epoch
 from edge_node.replication.fence import Fence
 from edge_node.replication.kit import Kit
@@ -19,7 +20,7 @@ from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.s3_access import S3Access
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.sharing import WHOLE, Share
-from edge_node.replication.shipper import DestinationReport, Shipper
+from edge_node.replication.shipper import Shipper
 from tests.support.ltx_files import write_ltx
 
 TIME_MS = 1_800_000_000_000
@@ -32,6 +33,8 @@ class Bench:
     folder: Path
     nonce: str = "mine"
     epoch: int = 1
+    # Where the epoch goes on from one before it: at which TXID of that.
+    from_txid: int | None = None
     node_id: str = "clinic"
     s3: S3Access | None = None
     recipients: tuple[str, ...] = ()
@@ -57,11 +60,23 @@ class Bench:
         url = f"file://{self.folder}/cloud" if self.s3 is None else "s3://clinic-copies/edge"
         return Destination("cloud", url, Sealer(self.recipients), s3=self.s3)
 
+    def set_back_and_overtake(self, first: int, last: int) -> None:
+        """These captures are issued once more, later and with other content: what a restored disk image does."""
+        for txid in range(first, last + 1):
+            for path in self.replica.path.glob(f"ltx/0/{txid:016x}-*"):
+                path.unlink()
+            self.write(0, txid, txid, time_ms=TIME_MS + 900_000 + txid, content=b"other")
+
     def shipper(self) -> Shipper:
         return Shipper(
             self.destination(),
             node_id=self.node_id,
-            epoch=Epoch(number=self.epoch, nonce=self.nonce),
+            epoch=Epoch(
+                number=self.epoch,
+                nonce=self.nonce,
+                from_epoch=None if self.from_txid is None else self.epoch - 1,
+                from_txid=self.from_txid,
+            ),
             replicas={"his": self.replica},
             record_path=self.folder / "shipping" / "cloud.json",
             uploads=self.uploads,

@@ -118,12 +118,13 @@ DESTINATION = closed(
         "reason": {"anyOf": [REASON, {"type": "null"}]},
         "conditional_puts": {"type": ["boolean", "null"]},
         "kit": {"type": ["integer", "null"]},
+        "last_anchor": {"anyOf": [closed({"at": TIME, "seq": COUNT}), {"type": "null"}]},
         "claimed_at": TIME_OR_NULL,
         "last_verify": {
             "anyOf": [closed({"at": TIME, "ok": {"type": "boolean"}, "findings": COUNT}), {"type": "null"}]
         },
     },
-    optional=("reason", "last_drill_ok", "conditional_puts", "kit", "claimed_at", "last_verify"),
+    optional=("reason", "last_drill_ok", "conditional_puts", "kit", "last_anchor", "claimed_at", "last_verify"),
 )
 STATUS_SCHEMA: dict[str, Any] = closed(
     {

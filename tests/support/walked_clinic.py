@@ -21,7 +21,7 @@ from edge_node.services.copy_desk import CopyDesk
 from edge_node.services.line_pictures import LinePictures
 from tests.support.copies_told import CONFIG as COPIES
 from tests.support.copies_told import copies_state
-from tests.support.his import His, a_his
+from tests.support.his import His, a_his, look_for
 from tests.support.node_files import WALL_MS, a_file, a_node, on_backup
 from tests.support.people import an_id_number
 from tests.support.walking import Walk, code_of
@@ -146,7 +146,7 @@ def _morning(day: Day) -> None:
         (Role.DOCTOR, f"{overtaken}/template"),
         (Role.REGISTRAR, f"/reception/{day.registrations['段玉']}"),
         (Role.REGISTRAR, f"/patients/{day.patient('王兰')}/merge?other={day.patient('段玉')}"),
-        (Role.REGISTRAR, "/patients?q=nobody"),
+        (Role.REGISTRAR, look_for(his, walk.client(Role.REGISTRAR), "nobody")),
         *((Role.DOCTOR, f"/orders/{order}/cancel") for order in day.orders("段玉")),
         # Somebody who has signed in twice may end the other session.
         (Role.CASHIER, "/sessions"),
@@ -169,6 +169,7 @@ def _morning(day: Day) -> None:
     day.post(Role.REGISTRAR, f"/reception/{day.registrations['诸葛孔朋']}/cancel", reason="登记重复")
     kept, other = day.patient("诸葛孔明"), day.patient("诸葛孔朋")
     day.post(Role.REGISTRAR, f"/patients/{kept}/merge", other=other, kept=kept, reason="同一人")
+    day.post(Role.REGISTRAR, f"/patients/{day.patient('张明')}/apart", other=day.patient("覃𬭎"))
 
 
 def _writes(day: Day, encounter: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
-from edge_node.replication.expire import Expiry, History, ages, plan_expiries, plan_expiry
+from edge_node.replication.expire import FINE_S, KEEP_S, Expiry, History, ages, plan_expiries
 from edge_node.replication.ltx import LtxFile, first_hole, frontier
 from edge_node.replication.shipping_plan import restore_chain
 
@@ -15,6 +16,21 @@ DAY_S, DAY_MS = 86_400.0, 86_400_000
 
 def ltx(level: int, first: int, last: int, size_bytes: int = 100) -> LtxFile:
     return LtxFile(level=level, min_txid=first, max_txid=last, size_bytes=size_bytes)
+
+
+def plan_expiry(
+    files: list[LtxFile],
+    snapshots: dict[LtxFile, int],
+    *,
+    now_ms: int,
+    keep_s: float = KEEP_S,
+    fine_s: float | None = FINE_S,
+) -> Expiry:
+    """The plan for a clinic of one epoch."""
+    (found,) = plan_expiries(
+        [History(files=tuple(files), snapshots=snapshots)], now_ms=now_ms, keep_s=keep_s, fine_s=fine_s
+    )
+    return found
 
 
 def a_remote(chance: random.Random, days: int) -> tuple[list[LtxFile], dict[LtxFile, int]]:
@@ -63,6 +79,17 @@ def test_after_every_deletion_what_is_kept_restores(seed: int) -> None:
                 # To the level that is kept for that time, at least a step of five.
                 assert (after and after[-1].max_txid > txid - 5) or not before, (txid, after)
     assert all(file.max_txid > (expiry.oldest.max_txid if expiry.oldest else 0) or file == expiry.oldest for file in present)  # fmt: skip # noqa: E501
+
+
+def test_a_month_of_captures_is_judged_while_somebody_waits() -> None:
+    """Each capture compared with each other file would take an hour."""
+    minutes = range(1, 60_000, 30)
+    files = [ltx(0, txid, txid) for txid in range(1, 60_001)] + [ltx(1, first, first + 29) for first in minutes]
+    snapshots = {ltx(9, 1, day * 2_000, 5000): day * DAY_MS for day in range(1, 31)}
+    began = time.monotonic()
+    expiry = plan_expiry([*files, *snapshots], snapshots, now_ms=30 * DAY_MS, keep_s=29 * DAY_S, fine_s=2 * DAY_S)
+    assert time.monotonic() - began < 20
+    assert len([file for file in expiry.goes if file.level == 0]) > 50_000
 
 
 def test_single_captures_stay_for_their_time() -> None:

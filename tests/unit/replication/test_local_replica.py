@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_node.replication.local_replica import LocalReplica
+from edge_node.replication.ltx import scan
 from tests.support.ltx_files import write_ltx
 
 
@@ -16,7 +17,7 @@ def replica(tmp_path: Path) -> LocalReplica:
 
 
 def spans(replica: LocalReplica) -> list[tuple[int, int, int]]:
-    return [(file.level, file.min_txid, file.max_txid) for file in replica.files]
+    return [file.span for file in replica.files]
 
 
 def test_there_is_nothing_before_litestream_has_begun(replica: LocalReplica) -> None:
@@ -24,13 +25,57 @@ def test_there_is_nothing_before_litestream_has_begun(replica: LocalReplica) -> 
     assert (replica.files, replica.head, replica.newest, replica.above(0)) == ([], 0, None, [])
 
 
-def test_without_its_beginning_nothing_can_be_restored(replica: LocalReplica) -> None:
+def test_how_far_a_restore_from_it_reaches(replica: LocalReplica) -> None:
     write_ltx(replica.path, 0, 7, 7)
     replica.refresh()
-    assert not replica.has_beginning
+    assert (replica.reach, replica.head) == (0, 7), "it lacks its beginning"
     write_ltx(replica.path, 9, 1, 7)
+    lost = write_ltx(replica.path, 0, 8, 8)
+    write_ltx(replica.path, 0, 9, 9)
     replica.refresh()
-    assert replica.has_beginning
+    assert (replica.reach, replica.head) == (9, 9)
+    lost.unlink()
+    replica.refresh()
+    assert (replica.reach, replica.head) == (7, 9), "it lacks something in between"
+    write_ltx(replica.path, 1, 8, 9)
+    replica.refresh()
+    assert (replica.reach, replica.head) == (9, 9), "a coarser file holds the same"
+
+
+def test_a_disk_that_cannot_be_read_takes_nothing_away(replica: LocalReplica, tmp_path: Path) -> None:
+    write_ltx(replica.path, 9, 1, 2)
+    replica.refresh()
+    (replica.path / "ltx").rename(tmp_path / "elsewhere")
+    (replica.path / "ltx").symlink_to("ltx")  # Read as a folder, the kernel gives an error: too many links.
+    assert not replica.refresh()
+    assert "symbolic links" in (replica.trouble or "")
+    assert spans(replica) == [(9, 1, 2)]
+    (replica.path / "ltx").unlink()
+    (tmp_path / "elsewhere").rename(replica.path / "ltx")
+    write_ltx(replica.path, 0, 3, 3)
+    assert replica.refresh()
+    assert replica.trouble is None
+    assert spans(replica) == [(0, 3, 3), (9, 1, 2)]
+
+
+def test_what_is_no_file_is_none(replica: LocalReplica) -> None:
+    folder = replica.path / "ltx" / "0"
+    for name in (3, 4):
+        (folder / f"{name:016x}-{name:016x}.ltx").mkdir(parents=True)
+    assert not replica.refresh()
+    assert replica.files == scan(replica.path) == []
+
+
+def test_a_file_that_was_left_out_is_tried_again_and_told_until_it_can_be_sent(replica: LocalReplica) -> None:
+    write_ltx(replica.path, 9, 1, 2)
+    replica.refresh()
+    (file,) = replica.files
+    replica.leave_out(file, "input/output error")
+    assert (replica.usable, replica.usable_above(0), list(replica.unsound)) == ([], [], [file])
+    replica.try_again()
+    assert (replica.usable, list(replica.unsound)) == ([file], [file])
+    replica.take_in(file)
+    assert replica.unsound == {}
 
 
 def test_finds_what_has_appeared_and_what_has_gone(replica: LocalReplica) -> None:

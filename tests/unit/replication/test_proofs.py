@@ -27,7 +27,7 @@ from edge_node.replication.ltx import LtxFile
 from edge_node.replication.ltx_content import check_content, lz4_block
 from edge_node.replication.patience import patiently
 from edge_node.replication.progress import Progress, Step
-from edge_node.replication.restore import Restored
+from edge_node.replication.restored import Restored
 from edge_node.replication.sealing import Identity, Sealer
 from edge_node.replication.verify import samples, sealed_size
 from tests.support.clock import FakeClock

@@ -8,8 +8,8 @@ import pytest
 
 from edge_node.replication.destination import RemoteObject, object_key, parse_object
 from edge_node.replication.ltx import LtxFile
-from edge_node.replication.restore import Restored
 from edge_node.replication.restore_points import Stretch, plan, points
+from edge_node.replication.restored import Restored
 from edge_node.store.databases import DATABASES
 from edge_node.store.places import NAMES
 

@@ -50,4 +50,18 @@ def test_a_damaged_record_is_an_empty_one(tmp_path: Path, content: str, capsys: 
     path.write_text(content)
     record = ShippingRecord(path)
     assert record.copy("e0001/his").newest is None
+    assert record.is_known, "an empty mount point is not filled"
     assert "shipping_record_unreadable" in capsys.readouterr().err
+
+
+def test_a_record_that_cannot_be_read_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cloud.json"
+    path.symlink_to(path)
+    record = ShippingRecord(path)
+    assert record.is_known and record.copy("e0001/his").newest is None
+    record.mark_known()
+    record.copy("e0001/his").newest = NEWEST
+    record.is_dirty = True
+    record.save()
+    assert ShippingRecord(path).copy("e0001/his").newest == NEWEST
+    assert capsys.readouterr().err.count("shipping_record_unreadable") == 1
