@@ -173,6 +173,7 @@ def signed(morning: Morning, page: Page) -> None:
 def cancelled_with_a_reason(morning: Morning, page: Page) -> None:
     morning.go(page, f"/encounters/{morning.signed}?amend=1")
     page.click("button[name=od-cancel]")
+    page.wait_for_url("**/cancel")
 
 
 NURSES: dict[str, tuple[int, Callable[[Morning, Page], None]]] = {

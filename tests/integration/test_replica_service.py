@@ -233,8 +233,7 @@ def test_a_machine_set_back_to_an_older_image_ships_nothing(clinic: Replicated) 
         shutil.rmtree(clinic.home / part)
         (clinic.home / "image" / part).rename(clinic.home / part)
     with writing(clinic) as conn, replicating(clinic):
-        codes = until(lambda: [problem["code"] for problem in clinic.state()["problems"]], within_s=20)
-        assert codes == ["replica-set-back"]
+        until(lambda: "replica-set-back" in [problem["code"] for problem in clinic.state()["problems"]], within_s=20)
         while clinic.local_head() <= confirmed:
             head = clinic.local_head()
             write_row(conn, random.Random(9))

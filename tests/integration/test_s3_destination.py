@@ -117,14 +117,15 @@ def test_folders_are_named_without_listing_what_lies_in_them(server: S3Server) -
     assert opened(server.access(), use) == ({"e0001", "claims"}, {"his", "node"})
 
 
-def test_a_listing_may_take_as_long_as_it_goes_on(rclone: S3Server) -> None:
+def test_a_listing_may_take_as_long_as_it_goes_on(tmp_path: Path) -> None:
     """Months of captures are hundreds of answers; each has its time, and not all of them together."""
-    months = rclone.bucket / "edge/copies/months/0000"
+    # Before the server is there: it remembers what it has listed.
+    months = S3Server(tmp_path, "rclone", None).bucket / "edge/copies/months/0000"
     months.mkdir(parents=True)
     for number in range(5_500):
         (months / f"{number:05d}").touch()
-    with slow_link(rclone.port, 0.6) as port:
-        access = replace(rclone.access(), endpoint=f"http://127.0.0.1:{port}")
+    with s3_server(tmp_path, "rclone") as server, slow_link(server.port, 0.6) as port:
+        access = replace(server.access(), endpoint=f"http://127.0.0.1:{port}")
         assert len(opened(access, lambda cloud: cloud.list("months", timeout_s=2.5))) == 5_500
 
 

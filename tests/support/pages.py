@@ -201,6 +201,7 @@ def judge_and_keep(
     trouble = Trouble(page, expected_status={200, status})
     try:
         reach(page)
+        page.wait_for_load_state()
         said = faults(page, language=language)
         for size in (WIDE, TABLET):
             page.set_viewport_size(size)
