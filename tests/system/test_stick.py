@@ -20,7 +20,8 @@ from tests.support.disks import MISSING, ran, sparse
 from tests.support.replicated import Replicated, make_replicated, replicating, rows, write_row, writing
 from tests.support.waiting import until
 
-WITHOUT = MISSING or (None if shutil.which("mount.exfat-fuse") else "needs exfat-fuse: make test-deps")
+HAS_EXFAT = shutil.which("mount.exfat-fuse") and shutil.which("mkfs.exfat") and Path("/dev/fuse").exists()
+WITHOUT = MISSING or (None if HAS_EXFAT else "needs exfat-fuse, exfatprogs and /dev/fuse: make test-deps")
 pytestmark = pytest.mark.skipif(WITHOUT is not None, reason=WITHOUT or "")
 
 
