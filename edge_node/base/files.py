@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,8 @@ from edge_node.base.clock import Clock, boot_id, utc_text
 STATUS_SCHEMA = 1
 # A reader believes a status file for this many of its writer's ticks.
 STALE_AFTER_TICKS = 3
+# What file systems without links answer to one.
+_LINKLESS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int = 0o640) -> None:
@@ -33,6 +36,24 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o640) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def give_new_name(staged: Path, to: Path) -> None:
+    """Give a file a name that nobody has, on the same file system. Raises FileExistsError, and leaves it where it is.
+
+    By a link, since a rename would overwrite what came there meanwhile.
+    """
+    try:
+        os.link(staged, to)
+    except OSError as error:
+        if error.errno not in _LINKLESS:
+            raise
+        # FAT and exFAT know no links. A stick is in one machine at a time, so nobody comes in between.
+        if to.exists():
+            raise FileExistsError(to) from None
+        staged.rename(to)
+    else:
+        staged.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_node.base.clock import SystemClock, utc_text
 from edge_node.base.errors import EdgeError, ExitCode, StoreError
-from edge_node.base.files import file_lock
+from edge_node.base.files import file_lock, give_new_name
 from edge_node.base.logs import event
 from edge_node.cli.lost import restore_beside
 from edge_node.config.schema import Config
@@ -126,9 +126,7 @@ def _bring_back(config: Config, lost: Sequence[str]) -> tuple[dict[str, Restored
     for name, done in restored.items():
         path = db_path(state_dir, name)
         _put_aside(path)
-        # A link, since a rename would overwrite what came there meanwhile.
-        path.hardlink_to(done.path)
-        done.path.unlink()
+        give_new_name(done.path, path)
         event("database_restored", path=path, source=done.source, txid=done.txid, epoch=epoch.number)
     sync(db_path(state_dir, lost[0]).parent)
     return restored, refusal

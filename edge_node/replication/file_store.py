@@ -7,7 +7,6 @@ instant is restored, also by hand, and a replica that was set back is noticed.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import secrets
@@ -20,14 +19,13 @@ import obstore
 import obstore.exceptions
 from obstore.store import LocalStore
 
+from edge_node.base.files import give_new_name
 from edge_node.replication.sealing import CHUNK_BYTES
 from edge_node.replication.store import LISTED_AT_ONCE, CopyState, DestinationFailed, RemoteObject, offload
 
 T = TypeVar("T")
 
 STAGED = ".part"
-# What file systems without links answer to one.
-_LINKLESS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 # obstore tells the kinds of a folder's failures in words only.
 _REFUSALS = tuple(os.strerror(number) for number in (1, 13, 28, 30, 122))  # EPERM EACCES ENOSPC EROFS EDQUOT
 
@@ -119,9 +117,9 @@ class FileStore:
         if time_ms is not None:
             os.utime(path, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
         _flush(path)
-        if replace:
-            path.replace(to)
-        elif not _named(path, to):
+        try:
+            path.replace(to) if replace else give_new_name(path, to)
+        except FileExistsError:
             path.unlink(missing_ok=True)
             return False
         _flush(path.parent)
@@ -194,24 +192,6 @@ def _remote(meta: obstore.ObjectMeta) -> RemoteObject:
 def _holds_objects(folder: Path) -> bool:
     """Is anything finished below it? A folder is made before its first object is."""
     return any(not name.endswith(STAGED) for _, _, names in os.walk(folder) for name in names)
-
-
-def _named(staged: Path, to: Path) -> bool:
-    """Give a file a name that nobody has; false when it is taken. By a link, since a rename would replace."""
-    try:
-        os.link(staged, to)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _LINKLESS:
-            raise
-        # FAT and exFAT know no links. A stick is in one machine at a time, so nobody comes in between.
-        if to.exists():
-            return False
-        staged.rename(to)
-    else:
-        staged.unlink()
-    return True
 
 
 def _flush(path: Path) -> None:

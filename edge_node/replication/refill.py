@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_node.base.files import give_new_name
 from edge_node.base.logs import event
 from edge_node.replication.local_replica import LocalReplica
 from edge_node.replication.ltx import LtxFile, level_path, local_path, read_header, scan_level
@@ -77,7 +78,7 @@ def _put_back(replica: Path, meta: Path, file: LtxFile, *, replaces: bool) -> No
             beside.replace(to)
         else:
             with contextlib.suppress(FileExistsError):  # It has come there meanwhile.
-                to.hardlink_to(beside)
+                give_new_name(beside, to)
         sync(to.parent)
     finally:
         beside.unlink(missing_ok=True)

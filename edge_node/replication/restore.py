@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge_node.base.clock import utc_text
 from edge_node.base.errors import ReplicaError
+from edge_node.base.files import give_new_name
 from edge_node.base.logs import event
 from edge_node.base.units import counted, format_size
 from edge_node.base.users import told
@@ -320,7 +321,7 @@ def _publish(made: Path, to: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    os.link(made, to)
+    give_new_name(made, to)
     folder = os.open(to.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_node.base.files import give_new_name
 from edge_node.store.connection import connect_reader
 from edge_node.store.failures import store_errors
 
@@ -37,9 +38,7 @@ def new_file(path: Path) -> Iterator[Path]:
     try:
         yield part
         sync(part)
-        # A link, since a rename would overwrite what came there meanwhile.
-        path.hardlink_to(part)
-        part.unlink()
+        give_new_name(part, path)
         sync(path.parent)
     finally:
         for leftover in (part, *(part.with_name(part.name + suffix) for suffix in ("-journal", "-wal", "-shm"))):

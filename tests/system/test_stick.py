@@ -16,6 +16,7 @@ from edge_node.replication.restore import restore
 from edge_node.replication.sealing import Sealer
 from edge_node.replication.source import find_source
 from edge_node.store.connection import transaction
+from edge_node.store.copies import copy_database
 from tests.support.disks import MISSING, ran, sparse
 from tests.support.replicated import Replicated, make_replicated, replicating, rows, write_row, writing
 from tests.support.waiting import until
@@ -57,8 +58,11 @@ def test_a_stick_gets_everything_and_gives_it_back(stick: Path, tmp_path: Path) 
                 node.wait_until_shipped(within_s=60)
                 until(lambda: node.destination()["state"] == "current")
     assert not list(stick.rglob("*.part"))
-    asyncio.run(_bring_back(node, stick, tmp_path / "back.db"))
-    assert rows(tmp_path / "back.db") == rows(node.his)
+    for to in (tmp_path / "back.db", stick / "back.db"):
+        asyncio.run(_bring_back(node, stick, to))
+        assert rows(to) == rows(node.his)
+    copy_database(node.his, stick / "copy.db")
+    assert rows(stick / "copy.db") == rows(node.his)
 
 
 def _a_file(folder: Path) -> Path:
